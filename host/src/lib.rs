@@ -1,0 +1,4 @@
+//! The inference server `inferwit`.
+pub mod backend;
+pub mod infer;
+pub mod tensor;
