@@ -131,6 +131,25 @@ impl InferRequest {
     }
 }
 
+/// A request without its inputs: what steps may look at while it is answered.
+#[derive(Clone, Debug)]
+pub struct RequestContext {
+    pub request_id: RequestId,
+    pub id: Option<String>,
+    pub parameters: Parameters,
+    pub wanted: Vec<String>,
+    pub headers: Vec<(String, String)>,
+    pub deadline: Deadline,
+}
+
+impl InferRequest {
+    /// The inputs, and the rest.
+    pub fn split(self) -> (Vec<(String, Tensor)>, RequestContext) {
+        let Self { request_id, id, parameters, inputs, wanted, headers, deadline } = self;
+        (inputs, RequestContext { request_id, id, parameters, wanted, headers, deadline })
+    }
+}
+
 /// The answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InferResponse {
