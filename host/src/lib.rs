@@ -1,4 +1,6 @@
 //! The inference server `inferwit`.
 pub mod backend;
 pub mod infer;
+pub mod server;
+pub mod telemetry;
 pub mod tensor;
