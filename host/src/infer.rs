@@ -1,12 +1,14 @@
 //! A request for inference and its answer, as every door and every step sees them. No HTTP, no gRPC, no JSON.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::tensor::Tensor;
+use crate::tensor::{Signature, Tensor, TensorError};
 
 /// The value of an OIP parameter.
 #[derive(Clone, Debug, PartialEq)]
@@ -129,6 +131,44 @@ impl InferRequest {
             deadline: Deadline::never(),
         }
     }
+
+    /// Whether this is a request that `signature` can answer: inputs and wanted outputs are known, given once, and fit.
+    ///
+    /// # Errors
+    /// `InvalidInput`, naming the first tensor at fault.
+    pub fn check(&self, signature: &Signature) -> Result<(), InferError> {
+        for (index, (name, tensor)) in self.inputs.iter().enumerate() {
+            let Some(spec) = signature.inputs.iter().find(|spec| spec.name == *name) else {
+                return Err(InferError::invalid(format!("unknown input `{}`", shortened(name))));
+            };
+            if self.inputs[..index].iter().any(|(earlier, _)| earlier == name) {
+                return Err(InferError::invalid(format!("input `{name}` is given twice")));
+            }
+            spec.check(tensor)?;
+        }
+        let missing = |name: &str| !self.inputs.iter().any(|(given, _)| given == name);
+        if let Some(spec) = signature.inputs.iter().find(|spec| !spec.optional && missing(&spec.name)) {
+            return Err(InferError::invalid(format!("input `{}` is missing", spec.name)));
+        }
+        for (index, name) in self.wanted.iter().enumerate() {
+            if !signature.outputs.iter().any(|spec| spec.name == *name) {
+                return Err(InferError::invalid(format!("unknown output `{}`", shortened(name))));
+            }
+            if self.wanted[..index].contains(name) {
+                return Err(InferError::invalid(format!("output `{name}` is asked for twice")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A name that a client made up, short enough for a message.
+fn shortened(name: &str) -> Cow<'_, str> {
+    const CHARACTERS_MAX: usize = 128;
+    match name.char_indices().nth(CHARACTERS_MAX) {
+        Some((end, _)) => Cow::Owned(format!("{}..", &name[..end])),
+        None => Cow::Borrowed(name),
+    }
 }
 
 /// A request without its inputs: what steps may look at while it is answered.
@@ -247,9 +287,106 @@ impl ErrorCode {
     }
 }
 
+/// Why a request got no answer: what its client may read, and what only the log does.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct InferError {
+    pub code: ErrorCode,
+    /// The client reads it where `code.is_clients_fault()`; else it is for the log alone.
+    pub message: String,
+    /// For the log alone.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+    /// What a blocking validation found, as JSON text.
+    pub findings: Option<String>,
+    /// Which plugin failed, where one did.
+    pub failure: Option<Box<PluginFailure>>,
+}
+
+impl InferError {
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), source: None, findings: None, failure: None }
+    }
+
+    /// The client's mistake, in words for the client.
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::InvalidInput, message)
+    }
+
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+}
+
+/// A tensor that a client sent and that cannot be one.
+impl From<TensorError> for InferError {
+    fn from(error: TensorError) -> Self {
+        Self::invalid(error.to_string())
+    }
+}
+
+/// Which plugin failed, and in which way: the labels of the metric that counts it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PluginFailure {
+    pub plugin: String,
+    pub step: String,
+    pub kind: PluginFailureKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PluginFailureKind {
+    /// It trapped, or returned what the contract does not allow.
+    Trap,
+    /// It ran longer than its own deadline.
+    Deadline,
+    /// It asked for more memory, handles or bytes than it may have.
+    Limit,
+    /// It said itself that it failed.
+    Failed,
+}
+
+impl PluginFailureKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trap => "trap",
+            Self::Deadline => "deadline",
+            Self::Limit => "limit",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tensor::{Datatype, TensorSpec};
+
+    #[test]
+    fn a_request_is_checked_against_the_signature() {
+        let signature = Signature {
+            inputs: vec![
+                TensorSpec::new("x", Datatype::Fp32, &[-1]),
+                TensorSpec { optional: true, ..TensorSpec::new("y", Datatype::Bool, &[1]) },
+            ],
+            outputs: vec![TensorSpec::new("z", Datatype::Fp32, &[-1])],
+        };
+        let zeros = |name: &str, datatype| (name.to_owned(), Tensor::zeros(datatype, &[1]).unwrap());
+        let check = |inputs: Vec<(String, Tensor)>, wanted: &[&str]| {
+            let wanted = wanted.iter().map(|&name| name.to_owned()).collect();
+            let request = InferRequest { wanted, ..InferRequest::new(inputs) };
+            request.check(&signature).map_err(|error| error.message)
+        };
+        let x = zeros("x", Datatype::Fp32);
+        assert_eq!(check(vec![x.clone()], &["z"]), Ok(()));
+        assert_eq!(check(vec![], &[]), Err("input `x` is missing".into()));
+        assert_eq!(check(vec![x.clone(), x.clone()], &[]), Err("input `x` is given twice".into()));
+        assert_eq!(check(vec![zeros("w", Datatype::Fp32)], &[]), Err("unknown input `w`".into()));
+        assert_eq!(check(vec![zeros("x", Datatype::Int8)], &[]), Err("tensor `x` is INT8, must be FP32".into()));
+        assert_eq!(check(vec![x.clone()], &["z", "z"]), Err("output `z` is asked for twice".into()));
+        assert_eq!(check(vec![x], &["x"]), Err("unknown output `x`".into()));
+    }
 
     #[test]
     fn a_cancelled_request_has_no_time_left() {
