@@ -1,6 +1,9 @@
 //! The inference server `inferwit`.
 pub mod backend;
+pub mod config;
+pub mod env;
 pub mod infer;
+pub mod name;
 pub mod plugin;
 pub mod server;
 pub mod telemetry;
