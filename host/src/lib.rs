@@ -1,4 +1,6 @@
 //! The inference server `inferwit`.
 pub mod backend;
 pub mod infer;
+pub mod name;
+pub mod pipeline;
 pub mod tensor;
