@@ -11,6 +11,9 @@ use serde_saphyr::{DuplicateKeyPolicy, Location, MergeKeyPolicy, Options, Spanne
 /// The longest text that is read.
 pub const DOCUMENT_BYTES_MAX: usize = 4 << 20;
 
+/// How deep lists and mappings may nest. Reading one level takes kilobytes of stack.
+const DEPTH_MAX: usize = 32;
+
 /// A line and a column of a text; both begin at 1, columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
@@ -171,6 +174,8 @@ fn options() -> Options {
         leading_zero_numbers_as_strings: true,
         underscored_numbers_as_strings: true,
         with_snippet: false,
+        budget: serde_saphyr::budget! { max_depth: DEPTH_MAX },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000, max_replay_stack_depth: 4 },
     }
 }
 
@@ -335,6 +340,21 @@ mod tests {
         a.yaml:1:4: unclosed quote
         "#);
         assert!(check(&"x".repeat(DOCUMENT_BYTES_MAX + 1)).contains("at most"));
+    }
+
+    #[test]
+    fn deep_nesting_and_many_aliases_are_refused() {
+        let deep = |depth: usize| format!("a: {}1{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(Document::parse("", &deep(30)).is_ok());
+        assert!(Document::parse("", &deep(100_000)).is_err());
+        assert!(Document::parse("", &"- ".repeat(100_000)).is_err());
+        let mut bomb = "a0: &a0 [1]\n".to_owned();
+        for level in 1..40 {
+            bomb.push_str(&format!("a{level}: &a{level} [*a{0}, *a{0}]\n", level - 1));
+        }
+        assert!(Document::parse("", &bomb).is_err());
+        let chain: String = (1..2000).map(|level| format!("a{level}: &a{level} [*a{}]\n", level - 1)).collect();
+        assert!(Document::parse("", &format!("a0: &a0 1\n{chain}")).is_err());
     }
 
     #[test]

@@ -111,16 +111,23 @@ fn keys_that_do_not_suit_the_step_are_named() {
 
 #[test]
 fn parameters_must_fit_their_type() {
-    let text = "parameters:\n  a: {type: int, default: 1.5}\n  b: {type: double, default: 2, max: 1}\n  c: {type: string, min: 1, values: [x, 2], default: z}\n  d: {type: bool, default: yes}\n  e: {type: float}\n  timeout: {type: int, default: 1}\n  g: {type: double, min: 2, max: 1}\n";
+    let text = "parameters:\n  a: {type: int, default: 1.5}\n  b: {type: double, default: 2, max: 1}\n  c: {type: string, min: 1, values: [x, 2], default: z}\n  d: {type: bool, default: yes}\n  timeout: {type: int, default: 1}\n  g: {type: double, min: 2, max: 1}\n";
     insta::assert_snapshot!(check(&format!("{HEAD}{BODY}{text}{STEPS}")), @r#"
-    p.yaml:11:13: `type` is `float`
-      hint: known are `bool`, `double`, `int`, `string`
-    "#);
-    let text = "parameters:\n  a: {type: int, default: 1}\n  b: {type: double, default: 2, max: 2}\n  timeout: {type: int, default: 1}\n  g: {type: double, min: 2, max: 1}\n";
-    insta::assert_snapshot!(check(&format!("{HEAD}{BODY}{text}{STEPS}")), @r#"
-    p.yaml:9:3: parameter `timeout` has a meaning of its own on the wire
+    p.yaml:7:27: parameter `a`: 1.5 is no int
+      hint: values, default and bounds must fit the type
+    p.yaml:8:30: parameter `b`: must be at most 1
+      hint: values, default and bounds must fit the type
+    p.yaml:9:26: parameter `c`: a string has no `min`
+      hint: values, default and bounds must fit the type
+    p.yaml:9:29: parameter `c`: 2: 2 is no string
+      hint: values, default and bounds must fit the type
+    p.yaml:9:54: parameter `c`: must be one of "x", 2
+      hint: values, default and bounds must fit the type
+    p.yaml:10:28: parameter `d`: "yes" is no bool
+      hint: values, default and bounds must fit the type
+    p.yaml:11:3: parameter `timeout` has a meaning of its own on the wire
       hint: give it another name
-    p.yaml:10:34: parameter `g`: 1 is below `min`, 2
+    p.yaml:12:34: parameter `g`: 1 is below `min`, 2
       hint: values, default and bounds must fit the type
     "#);
 }
