@@ -4,6 +4,7 @@ pub mod config;
 pub mod env;
 pub mod infer;
 pub mod name;
+pub mod pipeline;
 pub mod plugin;
 pub mod server;
 pub mod telemetry;
