@@ -1,5 +1,15 @@
 //! What an engine that runs models must be able to do. Both traits are synchronous; nothing here knows plugins or pipelines.
 
+pub mod fake;
+pub mod onnxruntime;
+pub mod select;
+
+mod check;
+#[cfg(test)]
+mod contract;
+mod instances;
+mod watchdog;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -104,7 +114,7 @@ pub enum Optimization {
 #[derive(Debug, thiserror::Error)]
 pub enum BackendError {
     /// The engine's library or a provider is not there.
-    #[error("backend `{backend}` is not available: {reason}")]
+    #[error("backend `{backend}` is not available: {reason}{}", list(looked_in))]
     Unavailable { backend: &'static str, reason: String, looked_in: Vec<PathBuf>, hint: String },
     #[error("load model `{model}` from `{}`: {reason}", path.display())]
     Load { model: String, path: PathBuf, reason: String },
@@ -121,4 +131,9 @@ impl BackendError {
     pub fn load(model: &str, path: &Path, reason: impl ToString) -> Self {
         Self::Load { model: model.to_owned(), path: path.to_owned(), reason: reason.to_string() }
     }
+}
+
+fn list(looked_in: &[PathBuf]) -> String {
+    let places: Vec<String> = looked_in.iter().map(|path| format!("`{}`", path.display())).collect();
+    if places.is_empty() { String::new() } else { format!("; looked in {}", places.join(", ")) }
 }
