@@ -1,7 +1,7 @@
 //! A model's instances, of which each serves one run at a time. Knows deadlines; starts no threads.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::infer::Deadline;
@@ -11,8 +11,14 @@ const CANCELLATION_POLL: Duration = Duration::from_millis(10);
 
 /// The instances that are free. The one that was used last is lent first: its memory is warm.
 pub(super) struct Instances<T> {
-    free: Mutex<Vec<T>>,
+    state: Mutex<State<T>>,
     returned: Condvar,
+}
+
+struct State<T> {
+    free: Vec<T>,
+    /// Waking costs a system call even where nobody waits.
+    waiting: usize,
 }
 
 /// An instance for the time of one run.
@@ -24,14 +30,14 @@ pub(super) struct Lease<'a, T> {
 
 impl<T> Instances<T> {
     pub(super) fn new(instances: Vec<T>) -> Self {
-        Self { free: Mutex::new(instances), returned: Condvar::new() }
+        Self { state: Mutex::new(State { free: instances, waiting: 0 }), returned: Condvar::new() }
     }
 
     /// A free instance, or `None` when the deadline is over before one is returned.
     pub(super) fn take(&self, deadline: &Deadline) -> Option<Lease<'_, T>> {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         loop {
-            if let Some(instance) = free.pop() {
+            if let Some(instance) = state.free.pop() {
                 return Some(Lease { instances: self, instance: Some(instance) });
             }
             let remaining = deadline.remaining(Instant::now()).unwrap_or(CANCELLATION_POLL);
@@ -39,8 +45,14 @@ impl<T> Instances<T> {
                 return None;
             }
             let wait = remaining.min(CANCELLATION_POLL);
-            free = self.returned.wait_timeout(free, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting += 1;
+            state = self.returned.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+            state.waiting -= 1;
         }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,8 +73,11 @@ impl<T> DerefMut for Lease<'_, T> {
 impl<T> Drop for Lease<'_, T> {
     fn drop(&mut self) {
         if let Some(instance) = self.instance.take() {
-            self.instances.free.lock().unwrap_or_else(PoisonError::into_inner).push(instance);
-            self.instances.returned.notify_one();
+            let mut state = self.instances.lock();
+            state.free.push(instance);
+            if state.waiting > 0 {
+                self.instances.returned.notify_one();
+            }
         }
     }
 }
