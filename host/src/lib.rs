@@ -4,4 +4,5 @@ pub mod config;
 pub mod env;
 pub mod infer;
 pub mod name;
+pub mod registry;
 pub mod tensor;
