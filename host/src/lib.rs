@@ -6,6 +6,7 @@ pub mod infer;
 pub mod name;
 pub mod pipeline;
 pub mod plugin;
+pub mod registry;
 pub mod server;
 pub mod telemetry;
 pub mod tensor;

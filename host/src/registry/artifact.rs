@@ -1,0 +1,461 @@
+//! Models, plugins and pipelines: registered once under name and version, found again by reference. Runs none of them.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, named_params};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::error::{RegistryError, at, during};
+use super::format::{self, FormatError, ModelFormat};
+use super::store::{Source, Staged, Store, StoredFile};
+use super::{Registry, deployment};
+use crate::name::{Digest, Kind, Label, Name, Reference, Selector, Version};
+
+const MODEL_FILE: &str = "model.onnx";
+const PLUGIN_FILE: &str = "plugin.wasm";
+const PIPELINE_FILE: &str = "pipeline.yaml";
+
+/// A model to register, with what the host has found out about it.
+#[derive(Clone, Debug)]
+pub struct NewModel<'a> {
+    pub name: Name,
+    pub version: Version,
+    /// The model's file; its external data lies beside it.
+    pub file: &'a Path,
+    /// `auto`, or the backend that its options name.
+    pub backend: &'a str,
+    pub signature: Value,
+    pub options: Value,
+    pub metadata: Value,
+}
+
+/// A plugin to register, with what it says of itself.
+#[derive(Clone, Debug)]
+pub struct NewPlugin<'a> {
+    pub name: Name,
+    pub version: Version,
+    /// The component.
+    pub bytes: &'a [u8],
+    pub record: PluginRecord,
+}
+
+/// A pipeline to register.
+#[derive(Clone, Debug)]
+pub struct NewPipeline<'a> {
+    pub name: Name,
+    pub version: Version,
+    /// The file as it was written.
+    pub text: &'a str,
+    pub parsed: Value,
+}
+
+/// What is registered under one name and version.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Artifact {
+    pub kind: Kind,
+    pub name: Name,
+    pub version: Version,
+    pub digest: Digest,
+    pub size_bytes: u64,
+    /// The main file, to be opened.
+    pub path: PathBuf,
+    pub files: Vec<StoredFile>,
+    pub created_at: String,
+    pub archived_at: Option<String>,
+    #[serde(flatten)]
+    pub record: Record,
+}
+
+impl Artifact {
+    /// `image@1.2.0`
+    pub fn label(&self) -> String {
+        format!("{}@{}", self.name, self.version)
+    }
+}
+
+/// What the registry knows beyond the bytes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    Model(ModelRecord),
+    Plugin(PluginRecord),
+    Pipeline(PipelineRecord),
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelRecord {
+    pub format: ModelFormat,
+    pub backend: String,
+    pub signature: Value,
+    pub options: Value,
+    pub metadata: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PluginRecord {
+    /// The version of the WIT package.
+    pub contract: String,
+    pub interfaces: Vec<String>,
+    pub imports: Vec<String>,
+    pub config_schema: Value,
+    /// What the plugin describes itself as.
+    pub manifest: Value,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PipelineRecord {
+    pub parsed: Value,
+}
+
+/// What registering came to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Added {
+    New(Artifact),
+    /// The same bytes under the same version: nothing was changed.
+    AlreadyThere(Artifact),
+}
+
+impl Added {
+    pub fn artifact(&self) -> &Artifact {
+        match self {
+            Self::New(artifact) | Self::AlreadyThere(artifact) => artifact,
+        }
+    }
+}
+
+/// What every kind has in common when it is registered.
+struct Entry<'a> {
+    kind: Kind,
+    name: &'a Name,
+    version: &'a Version,
+    /// Name and JSON or text of the columns that only this kind has.
+    columns: Vec<(&'static str, String)>,
+}
+
+impl Registry {
+    /// Registers a model with the external data that it names.
+    ///
+    /// # Errors
+    /// A file that is no model, a version that is taken by something else, or a store that cannot be written.
+    pub fn add_model(&self, new: &NewModel<'_>) -> Result<Added, RegistryError> {
+        let found = format::inspect(new.file)?;
+        if found.external.iter().any(|name| name == MODEL_FILE || name.starts_with("model.onnx/")) {
+            let (path, location) = (new.file.to_owned(), MODEL_FILE.to_owned());
+            let reason = "this name is kept for the model itself";
+            return Err(FormatError::ExternalData { path, location, reason }.into());
+        }
+        let folder = new.file.parent().unwrap_or(Path::new(""));
+        let mut sources = vec![Source::File { name: MODEL_FILE, path: new.file.to_owned(), follow_links: true }];
+        sources.extend(found.external.iter().map(|name| Source::File {
+            name,
+            path: folder.join(name),
+            follow_links: false,
+        }));
+        let columns = vec![
+            ("format", found.format.as_str().to_owned()),
+            ("backend", new.backend.to_owned()),
+            ("signature", new.signature.to_string()),
+            ("options", new.options.to_string()),
+            ("metadata", new.metadata.to_string()),
+        ];
+        let entry = Entry { kind: Kind::Model, name: &new.name, version: &new.version, columns };
+        self.add(&entry, self.store.stage(&sources)?)
+    }
+
+    /// Registers a plugin.
+    ///
+    /// # Errors
+    /// A version that is taken by something else, or a store that cannot be written.
+    pub fn add_plugin(&self, new: &NewPlugin<'_>) -> Result<Added, RegistryError> {
+        let record = &new.record;
+        let columns = vec![
+            ("contract", record.contract.clone()),
+            ("interfaces", Value::from(record.interfaces.clone()).to_string()),
+            ("imports", Value::from(record.imports.clone()).to_string()),
+            ("config_schema", record.config_schema.to_string()),
+            ("manifest", record.manifest.to_string()),
+        ];
+        let entry = Entry { kind: Kind::Plugin, name: &new.name, version: &new.version, columns };
+        self.add(&entry, self.store.stage(&[Source::Bytes(PLUGIN_FILE, new.bytes)])?)
+    }
+
+    /// Registers a pipeline.
+    ///
+    /// # Errors
+    /// A version that is taken by something else, or a store that cannot be written.
+    pub fn add_pipeline(&self, new: &NewPipeline<'_>) -> Result<Added, RegistryError> {
+        let columns = vec![("parsed", new.parsed.to_string())];
+        let entry = Entry { kind: Kind::Pipeline, name: &new.name, version: &new.version, columns };
+        self.add(&entry, self.store.stage(&[Source::Bytes(PIPELINE_FILE, new.text.as_bytes())])?)
+    }
+
+    /// All versions of all names, archived ones too, by name and from old to new.
+    ///
+    /// # Errors
+    /// A registry that cannot be read.
+    pub fn list(&self, kind: Kind) -> Result<Vec<Artifact>, RegistryError> {
+        let mut artifacts = select(&self.lock(), &self.store, kind, None).map_err(during("list artifacts"))?;
+        artifacts.sort_by(|first, second| (&first.name, &first.version).cmp(&(&second.name, &second.version)));
+        Ok(artifacts)
+    }
+
+    /// Finds what a reference means now.
+    ///
+    /// # Errors
+    /// `NotFound` with the versions that there are; for a label `NotActive` or `Ambiguous`.
+    pub fn resolve(&self, kind: Kind, reference: &Reference) -> Result<Artifact, RegistryError> {
+        let connection = self.lock();
+        let failed = during("find an artifact");
+        let artifacts = select(&connection, &self.store, kind, Some(&reference.name)).map_err(&failed)?;
+        let active = match &reference.selector {
+            Selector::Label(label) if !artifacts.is_empty() => {
+                Some(active_version(&connection, kind, &reference.name, label)?)
+            }
+            _ => None,
+        };
+        let versions = || {
+            let mut versions: Vec<&Version> = artifacts.iter().map(|artifact| &artifact.version).collect();
+            versions.sort();
+            versions.into_iter().map(Version::to_string).collect()
+        };
+        let matches = |artifact: &&Artifact| match &reference.selector {
+            Selector::Newest => artifact.archived_at.is_none(),
+            Selector::Range(range) => artifact.archived_at.is_none() && range.matches(&artifact.version),
+            Selector::Exact(version) => artifact.version == *version,
+            Selector::Digest(digest) => artifact.digest == *digest,
+            Selector::Label(_) => Some(&artifact.version) == active.as_ref(),
+        };
+        let newest = artifacts.iter().filter(matches).max_by(|first, second| first.version.cmp(&second.version));
+        newest.cloned().ok_or_else(|| RegistryError::NotFound {
+            kind,
+            reference: reference.to_string(),
+            versions: versions(),
+        })
+    }
+
+    /// Takes a version out of what `name` and ranges mean; what is deployed stays so. Doing it twice changes nothing.
+    ///
+    /// # Errors
+    /// `NotFound`, or a registry that cannot be written.
+    pub fn archive(&self, kind: Kind, name: &Name, version: &Version) -> Result<Artifact, RegistryError> {
+        let reference = Reference::exact(name.clone(), version.clone());
+        self.resolve(kind, &reference)?;
+        let table = table(kind).expect("it was found in a table");
+        let sql =
+            format!("UPDATE {table} SET archived_at = coalesce(archived_at, ?1) WHERE name = ?2 AND version = ?3");
+        let parameters = (self.now(), name.as_str(), version.to_string());
+        self.lock().execute(&sql, parameters).map_err(during("archive"))?;
+        self.resolve(kind, &reference)
+    }
+
+    /// Whether the artifact's files are those that were registered: reads and hashes all of them.
+    ///
+    /// # Errors
+    /// `Damaged`, or a file that cannot be read.
+    pub fn verify(&self, artifact: &Artifact) -> Result<(), RegistryError> {
+        self.store.verify(&artifact.digest, &artifact.files)
+    }
+
+    /// The bytes of an artifact of one file, after their hash was found right.
+    ///
+    /// # Errors
+    /// `Damaged`, or a file that cannot be read.
+    pub fn read(&self, artifact: &Artifact) -> Result<Vec<u8>, RegistryError> {
+        let bytes = std::fs::read(&artifact.path).map_err(at("read", &artifact.path))?;
+        let expected = artifact.files.first().map(|file| file.sha256);
+        if expected != Some(Digest::of(&bytes)) {
+            return Err(RegistryError::Damaged { path: artifact.path.clone() });
+        }
+        Ok(bytes)
+    }
+
+    fn add(&self, entry: &Entry<'_>, staged: Staged) -> Result<Added, RegistryError> {
+        let failed = during("register");
+        let mut connection = self.lock();
+        let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(&failed)?;
+        let rows = select(&transaction, &self.store, entry.kind, Some(entry.name)).map_err(&failed)?;
+        if let Some(there) = rows.into_iter().find(|row| row.version == *entry.version) {
+            check_same(entry, &staged, &there)?;
+            // Restores files that were lost or damaged; else nothing.
+            self.store.publish(staged)?;
+            return Ok(Added::AlreadyThere(there));
+        }
+        let digest = staged.digest;
+        insert_files(&transaction, entry.kind, &staged, &self.now())?;
+        insert_entry(&transaction, entry, &digest, &self.now()).map_err(&failed)?;
+        // Files first, then the row that names them: a crash in between leaves files that nothing names.
+        self.store.publish(staged)?;
+        transaction.commit().map_err(&failed)?;
+        let rows = select(&connection, &self.store, entry.kind, Some(entry.name)).map_err(&failed)?;
+        let row = rows.into_iter().find(|row| row.version == *entry.version);
+        Ok(Added::New(row.expect("the row was committed a moment ago, and rows are never removed")))
+    }
+}
+
+/// A version never changes: the same bytes and options, or nothing.
+fn check_same(entry: &Entry<'_>, staged: &Staged, there: &Artifact) -> Result<(), RegistryError> {
+    let different = |different| RegistryError::VersionTaken {
+        kind: entry.kind,
+        name: entry.name.clone(),
+        version: entry.version.clone(),
+        different,
+    };
+    if staged.digest != there.digest || staged.files != there.files {
+        return Err(different("other bytes"));
+    }
+    if let Record::Model(model) = &there.record {
+        let written = entry.columns.iter().find(|(column, _)| *column == "options").map(|(_, json)| json.as_str());
+        if written.and_then(|json| serde_json::from_str(json).ok()).as_ref() != Some(&model.options) {
+            return Err(different("other options"));
+        }
+    }
+    Ok(())
+}
+
+fn insert_files(connection: &Connection, kind: Kind, staged: &Staged, now: &str) -> Result<(), RegistryError> {
+    let failed = during("register");
+    let files = serde_json::to_string(&staged.files).expect("names and digests are plain data");
+    let known: Option<String> = connection
+        .query_row("SELECT files FROM artifacts WHERE sha256 = ?1", [staged.digest.hex()], |row| row.get(0))
+        .optional()
+        .map_err(&failed)?;
+    match known {
+        Some(known) if known == files => Ok(()),
+        // One file may hold the very list that several files are hashed by.
+        Some(_) => Err(RegistryError::OtherFiles { digest: staged.digest }),
+        None => connection
+            .execute(
+                "INSERT INTO artifacts (sha256, kind, size_bytes, files, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (staged.digest.hex(), kind.as_str(), staged.size_bytes().cast_signed(), files, now),
+            )
+            .map(drop)
+            .map_err(&failed),
+    }
+}
+
+fn insert_entry(connection: &Connection, entry: &Entry<'_>, digest: &Digest, now: &str) -> rusqlite::Result<()> {
+    let Entry { kind, name, version, columns } = entry;
+    let table = table(*kind).expect("only kinds with a table are registered");
+    let own: String = columns.iter().map(|(column, _)| format!(", {column}")).collect();
+    let slots: String = columns.iter().map(|(column, _)| format!(", :{column}")).collect();
+    let sql = format!(
+        "INSERT INTO {table} (name, version, path, sha256, created_at{own}) VALUES (:name, :version, :path, :sha256, :now{slots})"
+    );
+    let (version, path) = (version.to_string(), format!("{}/{}", Store::relative(digest), main_file(*kind)));
+    let (name, sha256) = (name.as_str(), digest.hex());
+    let mut statement = connection.prepare(&sql)?;
+    for (column, value) in columns {
+        let index = statement.parameter_index(&format!(":{column}"))?.expect("each column has its slot");
+        statement.raw_bind_parameter(index, value)?;
+    }
+    let common = named_params! {":name": name, ":version": version, ":path": path, ":sha256": sha256, ":now": now};
+    for (slot, value) in common {
+        let index = statement.parameter_index(slot)?.expect("each common column has its slot");
+        statement.raw_bind_parameter(index, value)?;
+    }
+    statement.raw_execute().map(drop)
+}
+
+fn main_file(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Model => MODEL_FILE,
+        Kind::Plugin => PLUGIN_FILE,
+        Kind::Pipeline | Kind::Rules => PIPELINE_FILE,
+    }
+}
+
+/// The kind's table; rule sets have none yet.
+pub(super) fn table(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Model => Some("models"),
+        Kind::Plugin => Some("plugins"),
+        Kind::Pipeline => Some("pipelines"),
+        Kind::Rules => None,
+    }
+}
+
+/// The columns that only this kind has, as one JSON object.
+fn own_columns(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Model => {
+            "json_object('format', format, 'backend', backend, 'signature', json(signature), 'options', json(options), 'metadata', json(metadata))"
+        }
+        Kind::Plugin => {
+            "json_object('contract', contract, 'interfaces', json(interfaces), 'imports', json(imports), 'config_schema', json(config_schema), 'manifest', json(manifest))"
+        }
+        Kind::Pipeline | Kind::Rules => "json_object('parsed', json(parsed))",
+    }
+}
+
+fn select(connection: &Connection, store: &Store, kind: Kind, name: Option<&Name>) -> rusqlite::Result<Vec<Artifact>> {
+    let Some(table) = table(kind) else { return Ok(Vec::new()) };
+    let sql = format!(
+        "SELECT name, version, t.sha256, path, t.created_at, archived_at, size_bytes, files, {} FROM {table} AS t
+         JOIN artifacts AS a ON a.sha256 = t.sha256 WHERE ?1 IS NULL OR name = ?1",
+        own_columns(kind)
+    );
+    let mut statement = connection.prepare_cached(&sql)?;
+    let rows = statement.query_map([name.map(Name::as_str)], |row| artifact(row, store, kind))?;
+    rows.collect()
+}
+
+fn artifact(row: &Row<'_>, store: &Store, kind: Kind) -> rusqlite::Result<Artifact> {
+    Ok(Artifact {
+        kind,
+        name: parsed(row, 0, |text| text.parse())?,
+        version: parsed(row, 1, |text| text.parse())?,
+        digest: parsed(row, 2, Digest::from_hex)?,
+        path: store.absolute(&row.get::<_, String>(3)?),
+        created_at: row.get(4)?,
+        archived_at: row.get(5)?,
+        size_bytes: row.get::<_, i64>(6)?.cast_unsigned(),
+        files: parsed(row, 7, |json| serde_json::from_str(json))?,
+        record: match kind {
+            Kind::Model => Record::Model(from_json(row, 8)?),
+            Kind::Plugin => Record::Plugin(from_json(row, 8)?),
+            Kind::Pipeline | Kind::Rules => Record::Pipeline(from_json(row, 8)?),
+        },
+    })
+}
+
+fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
+    parsed(row, column, |json| serde_json::from_str(json))
+}
+
+/// A column that another program may have written wrongly.
+pub(super) fn parsed<T, E: std::error::Error + Send + Sync + 'static>(
+    row: &Row<'_>,
+    column: usize,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> rusqlite::Result<T> {
+    parse(&row.get::<_, String>(column)?)
+        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
+}
+
+/// The one version that active bundles of this environment use.
+fn active_version(connection: &Connection, kind: Kind, name: &Name, label: &Label) -> Result<Version, RegistryError> {
+    let mut versions = Vec::new();
+    for active in deployment::select_active(connection, label)? {
+        let bundle = &active.bundle;
+        if kind == Kind::Pipeline && bundle.pipeline_name() == name {
+            versions.push(bundle.pipeline_version().clone());
+        }
+        let pins = bundle.parts().artifacts.iter().filter(|pin| pin.kind == kind && pin.name == *name);
+        versions.extend(pins.map(|pin| pin.version.clone()));
+    }
+    versions.sort();
+    versions.dedup();
+    match versions.as_slice() {
+        [] => Err(RegistryError::NotActive { kind, name: name.clone(), label: label.clone() }),
+        [version] => Ok(version.clone()),
+        several => Err(RegistryError::Ambiguous {
+            kind,
+            name: name.clone(),
+            label: label.clone(),
+            versions: several.iter().map(Version::to_string).collect(),
+        }),
+    }
+}
