@@ -1,5 +1,7 @@
 //! Tensors in host memory: datatype, shape and bytes, which always fit together. No kernels (see `ops`), no wire formats.
 
+pub mod ops;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
