@@ -1,6 +1,8 @@
 //! The kernels that native tests can have: cast, affine, crop, pad, transpose and summarize, slow and plain. The others
 //! say that they run only in the host.
 
+#![expect(clippy::cast_lossless, reason = "one macro converts all number types")]
+
 use half::{bf16, f16};
 
 use crate::{Datatype, Element, NmsOptions, ResizeOptions, Summary, Tensor, TensorError};
