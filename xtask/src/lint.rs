@@ -1,0 +1,60 @@
+//! `cargo xtask lint`: formatting, clippy, documentation, licences and sources of dependencies, spelling. Fixes nothing.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::layout::Layout;
+use crate::progress::Step;
+use crate::{fetch, plugins, process, setup, wasm};
+
+pub(crate) fn run(layout: &Layout, toolchain: &wasm::Toolchain) -> Result<()> {
+    check("formatting", layout.cargo().args(["fmt", "--all", "--check"]))?;
+    check(
+        "clippy",
+        layout.cargo().args(["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]),
+    )?;
+    let packages = plugins::packages(layout)?;
+    if !packages.is_empty() {
+        let mut clippy = toolchain.cargo(layout, "clippy");
+        for package in &packages {
+            clippy.args(["-p", &package.name]);
+        }
+        check("clippy of the plugins for Wasm", clippy.args(["--", "-D", "warnings"]))?;
+    }
+    check(
+        "documentation",
+        layout
+            .cargo()
+            .args(["doc", "--workspace", "--no-deps", "--locked", "--quiet"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )?;
+    let deny = setup::cargo_deny_folder(layout).join("bin/cargo-deny");
+    check(
+        "licences and sources of dependencies",
+        Command::new(deny).current_dir(&layout.root).args([
+            "--config",
+            ".deny.toml",
+            "check",
+            "--hide-inclusion-graph",
+            "bans",
+            "licenses",
+            "sources",
+        ]),
+    )?;
+    match setup::wheel("typos") {
+        Some(wheel) => {
+            let typos = fetch::home(wheel, &layout.data).join("bin/typos");
+            check("spelling", Command::new(typos).current_dir(&layout.root).args(["--config", ".typos.toml"]))?;
+        }
+        None => eprintln!("warning: spelling was not checked: no row for this machine in the table of fetched files"),
+    }
+    Ok(())
+}
+
+fn check(what: &str, command: &mut Command) -> Result<()> {
+    let step = Step::begin_shown(format!("check {what}"));
+    process::show(command)?;
+    step.done();
+    Ok(())
+}
