@@ -1,4 +1,5 @@
 //! The inference server `inferwit`.
+pub mod app;
 pub mod backend;
 pub mod config;
 pub mod env;

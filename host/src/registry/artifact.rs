@@ -50,6 +50,8 @@ pub struct NewPipeline<'a> {
     /// The file as it was written.
     pub text: &'a str,
     pub parsed: Value,
+    /// Files that its tests read, by their names relative to it.
+    pub files: &'a [(String, Vec<u8>)],
 }
 
 /// What is registered under one name and version.
@@ -189,7 +191,9 @@ impl Registry {
     pub fn add_pipeline(&self, new: &NewPipeline<'_>) -> Result<Added, RegistryError> {
         let columns = vec![("parsed", new.parsed.to_string())];
         let entry = Entry { kind: Kind::Pipeline, name: &new.name, version: &new.version, columns };
-        self.add(&entry, self.store.stage(&[Source::Bytes(PIPELINE_FILE, new.text.as_bytes())])?)
+        let mut sources = vec![Source::Bytes(PIPELINE_FILE, new.text.as_bytes())];
+        sources.extend(new.files.iter().map(|(name, bytes)| Source::Bytes(name, bytes)));
+        self.add(&entry, self.store.stage(&sources)?)
     }
 
     /// All versions of all names, archived ones too, by name and from old to new.

@@ -1,0 +1,98 @@
+//! The application: the only place where configuration, registry, backends, plugins and pipelines meet.
+//!
+//! `gather` finds what a pipeline names and seals it into a bundle, `load` makes a generation of it, `golden` runs its tests, `add` and
+//! `deploy` change the registry, `serving` holds the generations that doors answer from.
+
+mod add;
+mod deploy;
+mod error;
+mod gather;
+mod generation;
+mod golden;
+mod loader;
+mod models;
+mod serving;
+
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use time::OffsetDateTime;
+
+pub use add::{NewModelFile, PluginReport};
+pub use deploy::{Deployment, Plan as DeployPlan};
+pub use error::AppError;
+pub use gather::{Assembly, Target};
+pub use generation::Generation;
+pub use golden::TestResult;
+pub use serving::{Follower, Serving};
+
+use crate::backend::Backend;
+use crate::config::Config;
+use crate::pipeline::Crew;
+use crate::plugin::PluginEngine;
+use crate::registry::{Registry, RegistryPaths};
+
+use loader::Loader;
+
+/// One process's view of a data folder: everything that the command line and a server do goes through it.
+///
+/// Engine, backend and registry are opened when they are first needed, so that looking at a configuration costs nothing.
+pub struct App {
+    config: Config,
+    /// Paths and names that come from the environment, not from the configuration.
+    surroundings: Surroundings,
+    registry: OnceLock<Registry>,
+    loader: Loader,
+}
+
+/// What of the process's environment the application looks at.
+#[derive(Clone, Debug, Default)]
+pub struct Surroundings {
+    /// The library of ONNX Runtime, if a variable names it.
+    pub onnxruntime: Option<PathBuf>,
+    pub executable: Option<PathBuf>,
+}
+
+impl App {
+    pub fn new(config: Config, surroundings: Surroundings) -> Arc<Self> {
+        Arc::new(Self { config, surroundings, registry: OnceLock::new(), loader: Loader::default() })
+    }
+
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The registry, made where there is none.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn registry(&self) -> Result<&Registry, AppError> {
+        if let Some(registry) = self.registry.get() {
+            return Ok(registry);
+        }
+        let paths =
+            RegistryPaths { database: self.config.model_registry.path.clone(), data_dir: self.config.data_dir.clone() };
+        let opened = Registry::open(&paths, OffsetDateTime::now_utc)?;
+        Ok(self.registry.get_or_init(|| opened))
+    }
+
+    /// The Wasm engine.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn plugin_engine(&self) -> Result<&Arc<PluginEngine>, AppError> {
+        self.loader.engine(&self.config)
+    }
+
+    /// The backend that runs models.
+    ///
+    /// # Errors
+    /// If it is not available, with where it was looked for.
+    pub fn backend(&self) -> Result<&Arc<dyn Backend>, AppError> {
+        self.loader.backend(&self.config, &self.surroundings)
+    }
+
+    fn crew(&self) -> Result<&Arc<Crew>, AppError> {
+        self.loader.crew()
+    }
+}
