@@ -90,12 +90,6 @@ pub enum Tolerance {
     Relaxed,
 }
 
-impl Default for AutoCount {
-    fn default() -> Self {
-        Self::Auto
-    }
-}
-
 impl ModelFile {
     /// Where the options of this model would lie: `faces.model.yaml` for `faces.onnx`.
     pub fn path_beside(model: &Path) -> PathBuf {

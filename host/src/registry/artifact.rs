@@ -1,18 +1,20 @@
 //! Models, plugins and pipelines: registered once under name and version, found again by reference. Runs none of them.
 
+mod rows;
+
 use std::path::{Path, PathBuf};
 
-use rusqlite::types::Type;
-use rusqlite::{Connection, OptionalExtension as _, Row, TransactionBehavior, named_params};
-use serde::de::DeserializeOwned;
+use rusqlite::{Connection, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::error::{RegistryError, at, during};
 use super::format::{self, FormatError, ModelFormat};
-use super::store::{Source, Staged, Store, StoredFile};
+use super::store::{Source, Staged, StoredFile};
 use super::{Registry, deployment};
 use crate::name::{Digest, Kind, Label, Name, Reference, Selector, Version};
+use rows::{insert_entry, insert_files, select};
+pub(super) use rows::{parsed, table};
 
 const MODEL_FILE: &str = "model.onnx";
 const PLUGIN_FILE: &str = "plugin.wasm";
@@ -317,126 +319,6 @@ fn check_same(entry: &Entry<'_>, staged: &Staged, there: &Artifact) -> Result<()
         }
     }
     Ok(())
-}
-
-fn insert_files(connection: &Connection, kind: Kind, staged: &Staged, now: &str) -> Result<(), RegistryError> {
-    let failed = during("register");
-    let files = serde_json::to_string(&staged.files).expect("names and digests are plain data");
-    let known: Option<String> = connection
-        .query_row("SELECT files FROM artifacts WHERE sha256 = ?1", [staged.digest.hex()], |row| row.get(0))
-        .optional()
-        .map_err(&failed)?;
-    match known {
-        Some(known) if known == files => Ok(()),
-        // One file may hold the very list that several files are hashed by.
-        Some(_) => Err(RegistryError::OtherFiles { digest: staged.digest }),
-        None => connection
-            .execute(
-                "INSERT INTO artifacts (sha256, kind, size_bytes, files, created_at) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (staged.digest.hex(), kind.as_str(), staged.size_bytes().cast_signed(), files, now),
-            )
-            .map(drop)
-            .map_err(&failed),
-    }
-}
-
-fn insert_entry(connection: &Connection, entry: &Entry<'_>, digest: &Digest, now: &str) -> rusqlite::Result<()> {
-    let Entry { kind, name, version, columns } = entry;
-    let table = table(*kind).expect("only kinds with a table are registered");
-    let own: String = columns.iter().map(|(column, _)| format!(", {column}")).collect();
-    let slots: String = columns.iter().map(|(column, _)| format!(", :{column}")).collect();
-    let sql = format!(
-        "INSERT INTO {table} (name, version, path, sha256, created_at{own}) VALUES (:name, :version, :path, :sha256, :now{slots})"
-    );
-    let (version, path) = (version.to_string(), format!("{}/{}", Store::relative(digest), main_file(*kind)));
-    let (name, sha256) = (name.as_str(), digest.hex());
-    let mut statement = connection.prepare(&sql)?;
-    for (column, value) in columns {
-        let index = statement.parameter_index(&format!(":{column}"))?.expect("each column has its slot");
-        statement.raw_bind_parameter(index, value)?;
-    }
-    let common = named_params! {":name": name, ":version": version, ":path": path, ":sha256": sha256, ":now": now};
-    for (slot, value) in common {
-        let index = statement.parameter_index(slot)?.expect("each common column has its slot");
-        statement.raw_bind_parameter(index, value)?;
-    }
-    statement.raw_execute().map(drop)
-}
-
-fn main_file(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Model => MODEL_FILE,
-        Kind::Plugin => PLUGIN_FILE,
-        Kind::Pipeline | Kind::Rules => PIPELINE_FILE,
-    }
-}
-
-/// The kind's table; rule sets have none yet.
-pub(super) fn table(kind: Kind) -> Option<&'static str> {
-    match kind {
-        Kind::Model => Some("models"),
-        Kind::Plugin => Some("plugins"),
-        Kind::Pipeline => Some("pipelines"),
-        Kind::Rules => None,
-    }
-}
-
-/// The columns that only this kind has, as one JSON object.
-fn own_columns(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Model => {
-            "json_object('format', format, 'backend', backend, 'signature', json(signature), 'options', json(options), 'metadata', json(metadata))"
-        }
-        Kind::Plugin => {
-            "json_object('contract', contract, 'interfaces', json(interfaces), 'imports', json(imports), 'config_schema', json(config_schema), 'manifest', json(manifest))"
-        }
-        Kind::Pipeline | Kind::Rules => "json_object('parsed', json(parsed))",
-    }
-}
-
-fn select(connection: &Connection, store: &Store, kind: Kind, name: Option<&Name>) -> rusqlite::Result<Vec<Artifact>> {
-    let Some(table) = table(kind) else { return Ok(Vec::new()) };
-    let sql = format!(
-        "SELECT name, version, t.sha256, path, t.created_at, archived_at, size_bytes, files, {} FROM {table} AS t
-         JOIN artifacts AS a ON a.sha256 = t.sha256 WHERE ?1 IS NULL OR name = ?1",
-        own_columns(kind)
-    );
-    let mut statement = connection.prepare_cached(&sql)?;
-    let rows = statement.query_map([name.map(Name::as_str)], |row| artifact(row, store, kind))?;
-    rows.collect()
-}
-
-fn artifact(row: &Row<'_>, store: &Store, kind: Kind) -> rusqlite::Result<Artifact> {
-    Ok(Artifact {
-        kind,
-        name: parsed(row, 0, |text| text.parse())?,
-        version: parsed(row, 1, |text| text.parse())?,
-        digest: parsed(row, 2, Digest::from_hex)?,
-        path: store.absolute(&row.get::<_, String>(3)?),
-        created_at: row.get(4)?,
-        archived_at: row.get(5)?,
-        size_bytes: row.get::<_, i64>(6)?.cast_unsigned(),
-        files: parsed(row, 7, |json| serde_json::from_str(json))?,
-        record: match kind {
-            Kind::Model => Record::Model(from_json(row, 8)?),
-            Kind::Plugin => Record::Plugin(from_json(row, 8)?),
-            Kind::Pipeline | Kind::Rules => Record::Pipeline(from_json(row, 8)?),
-        },
-    })
-}
-
-fn from_json<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
-    parsed(row, column, |json| serde_json::from_str(json))
-}
-
-/// A column that another program may have written wrongly.
-pub(super) fn parsed<T, E: std::error::Error + Send + Sync + 'static>(
-    row: &Row<'_>,
-    column: usize,
-    parse: impl FnOnce(&str) -> Result<T, E>,
-) -> rusqlite::Result<T> {
-    parse(&row.get::<_, String>(column)?)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, Box::new(error)))
 }
 
 /// The one version that active bundles of this environment use.

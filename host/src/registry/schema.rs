@@ -3,7 +3,7 @@
 //! Migrations are only ever appended; `user_version` counts those that were applied.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
@@ -11,6 +11,7 @@ use super::error::{RegistryError, at, during};
 
 const SQLITE_VERSION_MIN: i32 = 3_051_003;
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// `infw`, which tells the file from databases of other programs.
 const APPLICATION_ID: i32 = 0x696e_6677;
 
@@ -115,12 +116,27 @@ pub(super) fn open(path: &Path, create: bool) -> Result<Connection, RegistryErro
         std::fs::create_dir_all(folder).map_err(at("make folder", folder))?;
     }
     let mut connection = Connection::open_with_flags(path, flags).map_err(during("open the registry"))?;
-    configure(&connection).map_err(|source| match source.sqlite_error_code() {
+    configure_patiently(&connection).map_err(|source| match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => RegistryError::NotARegistry { path: path.to_owned() },
         _ => during("open the registry")(source),
     })?;
     migrate(&mut connection, path)?;
     Ok(connection)
+}
+
+/// Turning a new file into WAL does not wait for other processes that do the same, so it is tried again here.
+fn configure_patiently(connection: &Connection) -> rusqlite::Result<()> {
+    let until = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        match configure(connection) {
+            Err(error) if is_busy(&error) && Instant::now() < until => std::thread::sleep(BUSY_PAUSE),
+            done => return done,
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(rusqlite::ErrorCode::DatabaseBusy | rusqlite::ErrorCode::DatabaseLocked))
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {

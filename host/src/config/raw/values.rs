@@ -11,8 +11,9 @@ use serde::ser::{Serialize, Serializer};
 const COUNT_MAX: u16 = 1024;
 
 /// A number of instances, or `auto`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AutoCount {
+    #[default]
     Auto,
     /// 1 to 1024.
     Number(u16),
