@@ -8,14 +8,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-use std::{fmt, io};
+use std::{fmt, io, mem};
 
 use tokio::sync::oneshot;
 
 use crate::infer::Deadline;
 use crate::telemetry::Metrics;
-
-type Job = Box<dyn FnOnce() + Send>;
 
 /// A pool of threads. Work handed over is run in order of arrival, or not at all if nobody waits for it any more.
 pub(crate) struct Workers {
@@ -32,7 +30,7 @@ struct Queue {
 }
 
 struct State {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Box<dyn Job>>,
     /// Threads that wait for work: nobody is woken in vain.
     sleeping: usize,
     running: usize,
@@ -51,6 +49,38 @@ pub(crate) struct WorkPanicked;
 pub(crate) struct Pending<T> {
     result: oneshot::Receiver<T>,
     deadline: Option<Deadline>,
+}
+
+/// A piece of work, whatever its result is.
+trait Job: Send {
+    fn run(self: Box<Self>);
+
+    /// Nobody waits for the result any more.
+    fn is_abandoned(&self) -> bool;
+}
+
+struct Task<T, F> {
+    work: F,
+    sender: oneshot::Sender<T>,
+    submitted: Instant,
+}
+
+impl<T: Send, F: FnOnce(Duration) -> T + Send> Job for Task<T, F> {
+    fn run(self: Box<Self>) {
+        if self.is_abandoned() {
+            return;
+        }
+        let Self { work, sender, submitted } = *self;
+        // Nothing of the work is seen after a panic: its result is dropped with all that it owned.
+        match panic::catch_unwind(AssertUnwindSafe(|| work(submitted.elapsed()))) {
+            Ok(result) => drop(sender.send(result)),
+            Err(_) => tracing::error!("a request made its worker thread panic; the thread goes on"),
+        }
+    }
+
+    fn is_abandoned(&self) -> bool {
+        self.sender.is_closed()
+    }
 }
 
 impl Workers {
@@ -91,18 +121,7 @@ impl Workers {
         work: impl FnOnce(Duration) -> T + Send + 'static,
     ) -> Result<Pending<T>, QueueFull> {
         let (sender, result) = oneshot::channel();
-        let submitted = Instant::now();
-        let job = move || {
-            if sender.is_closed() {
-                return;
-            }
-            // Nothing of the work is seen after a panic: its result is dropped with all that it owned.
-            match panic::catch_unwind(AssertUnwindSafe(|| work(submitted.elapsed()))) {
-                Ok(result) => drop(sender.send(result)),
-                Err(_) => tracing::error!("a request made its worker thread panic; the thread goes on"),
-            }
-        };
-        self.queue.push(Box::new(job))?;
+        self.queue.push(Box::new(Task { work, sender, submitted: Instant::now() }))?;
         Ok(Pending { result, deadline: Some(deadline.clone()) })
     }
 
@@ -144,8 +163,13 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, job: Job) -> Result<(), QueueFull> {
+    fn push(&self, job: Box<dyn Job>) -> Result<(), QueueFull> {
+        let mut abandoned = VecDeque::new();
         let mut state = self.lock();
+        if state.jobs.len() >= self.jobs_max {
+            let (gone, waiting) = mem::take(&mut state.jobs).into_iter().partition(|job| job.is_abandoned());
+            (abandoned, state.jobs) = (gone, waiting);
+        }
         if state.is_closed || state.jobs.len() >= self.jobs_max {
             return Err(QueueFull);
         }
@@ -153,6 +177,8 @@ impl Queue {
         self.metrics.queue_depth.set(state.jobs.len() as i64);
         let somebody_sleeps = state.sleeping > 0;
         drop(state);
+        // Outside of the lock: a job may own much.
+        drop(abandoned);
         if somebody_sleeps {
             self.work_or_close.notify_one();
         }
@@ -163,12 +189,12 @@ impl Queue {
     fn work(&self) {
         while let Some(job) = self.next() {
             self.metrics.workers_busy.inc();
-            job();
+            job.run();
             self.metrics.workers_busy.dec();
         }
     }
 
-    fn next(&self) -> Option<Job> {
+    fn next(&self) -> Option<Box<dyn Job>> {
         let mut state = self.lock();
         loop {
             if state.is_closed {
@@ -187,7 +213,7 @@ impl Queue {
     fn close(&self) {
         let mut state = self.lock();
         state.is_closed = true;
-        let dropped = std::mem::take(&mut state.jobs);
+        let dropped = mem::take(&mut state.jobs);
         self.metrics.queue_depth.set(0);
         drop(state);
         // Outside of the lock: whoever waits for these is told that they are gone.
@@ -243,17 +269,17 @@ mod tests {
         Workers::start(threads, jobs_max, Arc::new(Metrics::new())).unwrap()
     }
 
-    /// Keeps one thread busy until what is returned is dropped.
-    fn occupy(workers: &Workers) -> mpsc::Sender<()> {
+    /// Keeps one thread busy until the sender is dropped.
+    fn occupy(workers: &Workers) -> (mpsc::Sender<()>, Pending<()>) {
         let (started, has_started) = mpsc::channel();
         let (free, wait) = mpsc::channel::<()>();
-        let job = move || {
+        let work = move |_queued| {
             started.send(()).unwrap();
             let _freed = wait.recv();
         };
-        workers.queue.push(Box::new(job)).unwrap();
+        let pending = workers.submit(&Deadline::never(), work).unwrap();
         has_started.recv().unwrap();
-        free
+        (free, pending)
     }
 
     #[tokio::test]
@@ -267,7 +293,7 @@ mod tests {
     #[tokio::test]
     async fn full_queue_refuses_at_once() {
         let workers = workers(1, 1);
-        let busy = occupy(&workers);
+        let (busy, _pending) = occupy(&workers);
         let waiting = workers.submit(&Deadline::never(), |_| 1).unwrap();
         assert_eq!(workers.submit(&Deadline::never(), |_| 2).err(), Some(QueueFull));
         drop(busy);
@@ -275,9 +301,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn abandoned_work_makes_room() {
+        let workers = workers(1, 1);
+        let (busy, _pending) = occupy(&workers);
+        drop(workers.submit(&Deadline::never(), |_| 1).unwrap());
+        let waiting = workers.submit(&Deadline::never(), |_| 2).unwrap();
+        drop(busy);
+        assert_eq!(waiting.await, Ok(2));
+    }
+
+    #[tokio::test]
     async fn work_that_nobody_waits_for_is_not_begun() {
         let workers = workers(1, 4);
-        let busy = occupy(&workers);
+        let (busy, _pending) = occupy(&workers);
         let (began, has_begun) = mpsc::channel();
         let deadline = Deadline::never();
         drop(workers.submit(&deadline, move |_| began.send(()).unwrap()).unwrap());
@@ -306,7 +342,7 @@ mod tests {
     #[tokio::test]
     async fn stop_drops_what_waits_and_names_what_hangs() {
         let workers = workers(1, 4);
-        let busy = occupy(&workers);
+        let (busy, _pending) = occupy(&workers);
         let waiting = workers.submit(&Deadline::never(), |_| 1).unwrap();
         assert_eq!(workers.stop(Duration::ZERO), 1);
         assert_eq!(waiting.await, Err(WorkPanicked));

@@ -28,13 +28,21 @@ pub struct Metrics {
     pub queue_depth: Gauge,
     /// `inferwit_workers_busy`: worker threads at work.
     pub workers_busy: Gauge,
+    /// `inferwit_request_duration_seconds{model, version, code}`: from a request's head to its answer.
     request_duration: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    /// `inferwit_request_body_bytes{model, version}`.
     request_bytes: Family<ModelLabels, Histogram, fn() -> Histogram>,
+    /// `inferwit_response_body_bytes{model, version}`.
     response_bytes: Family<ModelLabels, Histogram, fn() -> Histogram>,
+    /// `inferwit_queue_seconds{model, version}`: how long requests waited for a worker thread.
     queue_duration: Family<ModelLabels, Histogram, fn() -> Histogram>,
+    /// `inferwit_refused_requests_total{code}`: requests refused before a served model was known.
     refused: Family<CodeLabels, Counter>,
+    /// `inferwit_step_duration_seconds{model, version, step, kind, outcome}`: waiting included.
     step_duration: Family<StepLabels, Histogram, fn() -> Histogram>,
+    /// `inferwit_step_queue_seconds{model, version, step, kind, outcome}`: the waiting, where there was some.
     step_queue: Family<StepLabels, Histogram, fn() -> Histogram>,
+    /// `inferwit_plugin_failures_total{plugin, step, kind}`: kind is trap, deadline, limit or failed.
     plugin_failures: Family<PluginLabels, Counter>,
 }
 

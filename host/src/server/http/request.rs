@@ -4,11 +4,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::data;
@@ -65,15 +67,34 @@ pub(super) fn no_json_form(output: &str, reason: &str) -> InferError {
     InferError::invalid(format!("output `{output}` must be asked for with `binary_data: true`: {reason}"))
 }
 
+/// A `T` that is written as an object. What derives `Deserialize` would take an array of its fields, too.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct OnlyMap<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMap<T> {
+            type Value = T;
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(OnlyMap(PhantomData)).map(Object)
+    }
+}
+
 #[derive(Deserialize)]
 struct WireRequest<'a> {
     id: Option<String>,
     #[serde(borrow)]
     parameters: Option<WireParameters<'a>>,
     #[serde(borrow)]
-    inputs: Vec<WireInput<'a>>,
+    inputs: Vec<Object<WireInput<'a>>>,
     #[serde(borrow)]
-    outputs: Option<Vec<WireOutput<'a>>>,
+    outputs: Option<Vec<Object<WireOutput<'a>>>>,
 }
 
 #[derive(Deserialize)]
@@ -148,11 +169,11 @@ pub(super) fn parse(body: &Bytes, header_length: Option<usize>, signature: &Sign
 }
 
 fn parse_json(json: &[u8], binary: Option<Bytes>) -> Result<Parsed, InferError> {
-    let wire: WireRequest<'_> =
+    let Object(wire): Object<WireRequest<'_>> =
         serde_json::from_slice(json).map_err(|error| InferError::invalid(format!("not a valid request: {error}")))?;
     let mut binary = Binary { rest: binary.unwrap_or_default() };
     let mut inputs = Vec::with_capacity(wire.inputs.len());
-    for input in wire.inputs {
+    for Object(input) in wire.inputs {
         let tensor = tensor(&input, &mut binary)
             .map_err(|error| InferError::invalid(format!("input `{}`: {}", input.name, error.message)))?;
         inputs.push((input.name.into_owned(), tensor));
@@ -166,7 +187,7 @@ fn parse_json(json: &[u8], binary: Option<Bytes>) -> Result<Parsed, InferError> 
     let timeout = take_timeout(&mut parameters)?;
     let mut forms = if binary_by_default { OutputForms::all_binary() } else { OutputForms::all_json() };
     let mut wanted = Vec::new();
-    for output in wire.outputs.unwrap_or_default() {
+    for Object(output) in wire.outputs.unwrap_or_default() {
         let name = output.name.into_owned();
         let mut parameters = owned(output.parameters);
         if let Some(is_binary) = take_flag(&mut parameters, "binary_data")? {

@@ -204,7 +204,9 @@ async fn bad_requests_are_refused_with_400() {
     for (body, needle) in [
         (String::new(), "EOF"),
         ("{".into(), "EOF"),
-        ("[]".into(), "missing field `inputs`"),
+        ("[]".into(), "expected an object"),
+        (r#"[null,null,[],null]"#.into(), "expected an object"),
+        (r#"{"inputs":[["x",[1,2],"FP32",null,[1,2]]]}"#.into(), "expected an object"),
         ("{}".into(), "missing field `inputs`"),
         ("\u{0}\u{1}".into(), "not a valid request"),
         (r#"{"inputs":[]}"#.into(), "input `x` is missing"),
