@@ -22,7 +22,9 @@ pub(super) fn moved(
     limits.claim_bytes(numbers_bytes)?;
     let mut next = 0;
     let mut numbers = Vec::with_capacity(inputs.len());
+    let mut firsts = Vec::with_capacity(inputs.len());
     for input in inputs {
+        firsts.push(next);
         let end = next + input.count() as u64;
         numbers.push(super::tensor_of(Datatype::Uint64, input.shape(), (next..end).collect::<Vec<u64>>()));
         next = end;
@@ -37,7 +39,7 @@ pub(super) fn moved(
     limits.claim_bytes(needed)?;
     let mut elements: Vec<&[u8]> = Vec::with_capacity(order.len());
     for &number in order {
-        let element = fetch(inputs, number);
+        let element = fetch(inputs, &firsts, number);
         needed = needed.saturating_add(element.len() as u64);
         elements.push(element);
     }
@@ -45,16 +47,13 @@ pub(super) fn moved(
     Tensor::from_elements(result.shape(), &elements).map_err(|error| OpError::ShapeMismatch(error.to_string()))
 }
 
-fn fetch<'a>(inputs: &[&'a Tensor], number: u64) -> &'a [u8] {
+/// `firsts` are the numbers of the inputs' first elements.
+fn fetch<'a>(inputs: &[&'a Tensor], firsts: &[u64], number: u64) -> &'a [u8] {
     if number == NOWHERE {
         return &[];
     }
-    let mut index = number as usize;
-    for input in inputs {
-        if index < input.count() {
-            return input.element(index).expect("the index was compared with the count");
-        }
-        index -= input.count();
-    }
-    unreachable!("kernels only move the numbers that they were given")
+    // Invariant: kernels only move the numbers that they were given, so an input holds it: the last that begins there or
+    // before, since one without elements shares its first number with the next.
+    let input = firsts.partition_point(|&first| first <= number) - 1;
+    inputs[input].element((number - firsts[input]) as usize).expect("the number is one of this input's")
 }

@@ -98,7 +98,8 @@ fn index_list(indices: &Tensor, length: usize) -> Result<Vec<usize>, OpError> {
             match indices.datatype() {
                 $(Datatype::$datatype => {
                     let indices: &[$type] = bytemuck::cast_slice(indices.bytes());
-                    indices.iter().map(|&index| resolve(i128::from(index), length)).collect()
+                    // An index beyond i64 is out of bounds of any tensor, and so is the greatest i64.
+                    indices.iter().map(|&index| resolve(i64::try_from(index).unwrap_or(i64::MAX), length)).collect()
                 })*
                 other => Err(OpError::DatatypeMismatch(other)),
             }
@@ -107,10 +108,11 @@ fn index_list(indices: &Tensor, length: usize) -> Result<Vec<usize>, OpError> {
     list!(u8: Uint8, u16: Uint16, u32: Uint32, u64: Uint64, i8: Int8, i16: Int16, i32: Int32, i64: Int64)
 }
 
-fn resolve(index: i128, length: usize) -> Result<usize, OpError> {
-    let from_end = if index < 0 { length as i128 } else { 0 };
-    usize::try_from(index + from_end)
-        .ok()
-        .filter(|&index| index < length)
-        .ok_or_else(|| OpError::OutOfBounds(format!("index {index} of {length} entries")))
+#[inline(always)]
+fn resolve(index: i64, length: usize) -> Result<usize, OpError> {
+    let counted = if index < 0 { index.wrapping_add(length as i64) } else { index };
+    if (counted as u64) < length as u64 {
+        return Ok(counted as usize);
+    }
+    Err(OpError::OutOfBounds(format!("index {index} of {length} entries")))
 }

@@ -330,6 +330,26 @@ fn what_reaches_outside_is_out_of_bounds() {
 }
 
 #[test]
+fn an_index_of_any_integer_type_is_understood() {
+    let input = Tensor::from_elements(&[3], &["a", "b", "c"]).unwrap();
+    let indices = Tensor::from_slice(&[2], &[1_i64, 2]).unwrap();
+    for datatype in Datatype::ALL.into_iter().filter(|datatype| datatype.name().contains("INT")) {
+        let indices = cast(&indices, datatype, &ALL).unwrap();
+        assert_eq!(gather(&input, &indices, 0, &ALL).unwrap().texts().collect::<Vec<_>>(), ["b", "c"]);
+    }
+    let beyond = Tensor::from_slice(&[1], &[u64::MAX]).unwrap();
+    assert!(matches!(gather(&input, &beyond, 0, &ALL), Err(OpError::OutOfBounds(_))));
+}
+
+#[test]
+fn bytes_are_put_together_around_empty_ones() {
+    let none = Tensor::from_elements::<&str>(&[0], &[]).unwrap();
+    let (one, two) = (Tensor::from_elements(&[1], &["a"]).unwrap(), Tensor::from_elements(&[2], &["", "c"]).unwrap());
+    let joined = concat(&[&none, &one, &none, &none, &two, &none], 0, &ALL).unwrap();
+    assert_eq!(joined.texts().collect::<Vec<_>>(), ["a", "", "c"]);
+}
+
+#[test]
 fn operands_must_fit_each_other() {
     let (one, two) = (f32s(&[1, 2], &[1.0, 2.0]), f32s(&[2], &[1.0, 2.0]));
     assert!(matches!(concat(&[], 0, &ALL), Err(OpError::InvalidArgument(_))));
