@@ -195,3 +195,38 @@ fn only_wheel(folder: &Path) -> Result<PathBuf> {
     }
     wheels.pop().filter(|_| wheels.is_empty()).with_context(|| format!("`{}` holds not one wheel", folder.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fetched::{MACHINES, WHEELS};
+    use crate::process::hint_of;
+
+    #[test]
+    fn a_wrong_hash_names_file_and_both_hashes() {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("Cargo.toml");
+        let found = sha256(&file).unwrap();
+        assert!(prove(&file, &found).is_ok());
+        let error = prove(&file, "00").unwrap_err();
+        assert_eq!(error.to_string(), format!("`{}` has SHA-256 {found}, the table says 00", file.display()));
+        assert!(hint_of(&error).unwrap().contains("nothing was put in place"));
+    }
+
+    #[test]
+    fn the_table_has_whole_hashes_and_one_row_for_each_place() {
+        for machine in MACHINES {
+            let mut places = Vec::new();
+            for wheel in WHEELS.iter().filter(|wheel| wheel.machine.is_none_or(|only| only == *machine)) {
+                assert_eq!(wheel.sha256.len(), 64, "{}", wheel.package);
+                for file in wheel.files {
+                    assert_eq!(file.sha256.len(), 64, "{}", file.to);
+                    places.push(home(wheel, Path::new("")).join(file.to));
+                }
+            }
+            let count = places.len();
+            places.sort();
+            places.dedup();
+            assert_eq!(places.len(), count, "{machine}");
+        }
+    }
+}
