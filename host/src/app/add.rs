@@ -201,7 +201,7 @@ fn check_info(info: &PluginInfo) -> Result<Value, AppError> {
 }
 
 /// A signature as the registry and `--json` have it.
-pub fn signature_json(signature: &Signature) -> Value {
+pub(super) fn signature_json(signature: &Signature) -> Value {
     let spec = |spec: &TensorSpec| json!({"name": spec.name, "datatype": spec.datatype.map(crate::tensor::Datatype::name), "shape": spec.shape});
     json!({
         "inputs": signature.inputs.iter().map(spec).collect::<Vec<_>>(),
