@@ -16,10 +16,11 @@ const GROUPS: [(&str, &[&str]); 3] = [
 ];
 
 const AFTER: &str = "\
-A reference is a name (`photo-check`: its newest version), or `name@1.4.2`, `name@^1`, `name@sha256:..`, or
+A reference is a name (`photo-check`: its newest version), or `name@1.4.2`, `name@^1`, `name@sha256:..`, or \
 `name@production`: what is active in that environment.
 
 Exit codes: 0 good, 1 a check or test failed, 2 the call was wrong, 3 it could not be done, 130 interrupted.
+
 `inferwit COMMAND --help` says more, with an example.";
 
 /// The parser, with its commands in groups.
@@ -36,7 +37,7 @@ pub(super) fn command<C: CommandFactory>() -> clap::Command {
         commands.push('\n');
     }
     let template =
-        format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}Options:\n{{options}}\n\n{{after-help}}");
+        format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}Options:\n{{options}}{{after-help}}");
     command.help_template(template).after_help(AFTER)
 }
 

@@ -201,7 +201,8 @@ fn what_was_registered_is_shown_whole() {
     let file = scene.write("m.onnx", &model(&[]));
     scene.registry.add_model(&new_model("m", "1.0.0", &file)).unwrap();
     let text = "schema: pipeline/v1\nname: p\n";
-    let pipeline = NewPipeline { name: name("p"), version: Version::new(1, 0, 0), text, parsed: json!({"name": "p"}) };
+    let pipeline =
+        NewPipeline { name: name("p"), version: Version::new(1, 0, 0), text, parsed: json!({"name": "p"}), files: &[] };
     scene.registry.add_pipeline(&pipeline).unwrap();
     let found = scene.other().resolve(Kind::Pipeline, &reference("p")).unwrap();
     assert_eq!(scene.registry.read(&found).unwrap(), text.as_bytes());
@@ -316,7 +317,7 @@ fn a_label_means_what_is_active_there() {
     assert_eq!(found("image@production").unwrap(), new);
 
     let version = Version::new(1, 1, 0);
-    let pipeline = NewPipeline { name: name("photo"), version, text: "x", parsed: json!({}) };
+    let pipeline = NewPipeline { name: name("photo"), version, text: "x", parsed: json!({}), files: &[] };
     registry.add_pipeline(&pipeline).unwrap();
     let found = registry.resolve(Kind::Pipeline, &reference("photo@production")).unwrap();
     assert_eq!(found.label(), "photo@1.1.0");
@@ -366,7 +367,7 @@ fn a_full_disk_leaves_the_old_state() {
     scene.registry.lock().pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
     let text = "x".repeat(100_000);
     let version = Version::new(1, 0, 0);
-    let pipeline = NewPipeline { name: name("p"), version, text: "t", parsed: json!({"text": text}) };
+    let pipeline = NewPipeline { name: name("p"), version, text: "t", parsed: json!({"text": text}), files: &[] };
     let error = scene.registry.add_pipeline(&pipeline).unwrap_err();
     assert!(matches!(error, RegistryError::DiskFull { .. }), "{error:?}");
     assert_eq!(scene.other().list(Kind::Pipeline).unwrap(), []);

@@ -4,8 +4,10 @@ use inferwit_plugin::{Datatype, Diagnostic};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-/// 16 megapixels: 48 MiB of pixels, which a limit of 64 MiB holds. A progressive JPEG needs three times as much.
+/// 16 megapixels: 48 MiB of pixels, which the usual limit of 64 MiB holds.
 const DEFAULT_MAX_PIXELS: u64 = 1 << 24;
+/// What the usual limit of 64 MiB leaves beside code, stack and what the allocator can't use.
+const DEFAULT_DECODE_MIB: u32 = 56;
 const MAX_SIDE: u32 = 1 << 14;
 
 /// How a picture becomes a tensor.
@@ -38,6 +40,11 @@ pub struct Config {
     /// A picture with more pixels is refused before it is decoded.
     #[schemars(range(min = 1, max = 268_435_456))]
     pub max_pixels: u64,
+    /// A picture that takes more memory to decode is refused before it is decoded. Keep it some 8 MiB below the step's
+    /// `memory_mib`, beyond which the call is ended. A pixel takes 3 bytes; 9 in a progressive JPEG, 4 in a PNG with
+    /// transparency.
+    #[schemars(range(min = 1, max = 4096))]
+    pub decode_mib: u32,
 }
 
 impl Default for Config {
@@ -55,6 +62,7 @@ impl Default for Config {
             std: vec![1.0],
             min_side: 1,
             max_pixels: DEFAULT_MAX_PIXELS,
+            decode_mib: DEFAULT_DECODE_MIB,
         }
     }
 }
@@ -172,6 +180,9 @@ impl Config {
         }
         if !(1..=1 << 28).contains(&self.max_pixels) {
             refuse("/max_pixels", "not between 1 and 268435456", "leave it out for 16 megapixels");
+        }
+        if !(1..=4096).contains(&self.decode_mib) {
+            refuse("/decode_mib", "not between 1 and 4096", "leave it out for 56 MiB");
         }
         let channels = usize::from(self.colour.channels());
         for (path, values) in [("/mean", &self.mean), ("/std", &self.std)] {

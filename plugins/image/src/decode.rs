@@ -32,7 +32,7 @@ pub(crate) fn decode(image: &Tensor, config: &Config) -> Result<Picture, Failure
     if image.count() != 1 {
         return Err(Failure::invalid("input `image` must hold one picture"));
     }
-    reserve(image.byte_length())?;
+    check_memory(image.byte_length(), config)?;
     let bytes = image.element(0)?;
     if bytes.starts_with(&[0xff, 0xd8]) {
         jpeg::decode(&bytes, config)
@@ -58,15 +58,17 @@ pub(crate) fn check_size(width: u32, height: u32, config: &Config) -> Result<u64
     Ok(pixels)
 }
 
-/// Refuses what this instance's memory can't hold, where a failed allocation inside a decoder would be a trap.
-pub(crate) fn reserve(bytes: u64) -> Result<(), Failure> {
-    let reserved = usize::try_from(bytes).ok().and_then(|bytes| Vec::<u8>::new().try_reserve_exact(bytes).ok());
-    reserved.ok_or_else(|| {
-        Failure::unprocessable(format!(
-            "decoding the picture takes {} MiB, more memory than there is",
-            bytes.div_ceil(1 << 20)
-        ))
-    })
+/// Refuses what would take more memory than the configuration allows: an allocation that fails inside a decoder ends the
+/// call, and is then the plugin's fault instead of the picture's.
+pub(crate) fn check_memory(bytes: u64, config: &Config) -> Result<(), Failure> {
+    let needed_mib = bytes.div_ceil(1 << 20);
+    if needed_mib <= u64::from(config.decode_mib) {
+        return Ok(());
+    }
+    Err(Failure::unprocessable(format!(
+        "decoding the picture takes {needed_mib} MiB, more than {} MiB",
+        config.decode_mib
+    )))
 }
 
 /// Pixels of one to four channels (grey, grey and alpha, RGB, RGBA) as those of `colour`.

@@ -10,7 +10,7 @@ use zune_jpeg::errors::DecodeErrors;
 
 use crate::Config;
 use crate::config::Colour;
-use crate::decode::{Picture, check_size, recolour, reserve};
+use crate::decode::{Picture, check_memory, check_size, recolour};
 
 pub(crate) fn decode(bytes: &[u8], config: &Config) -> Result<Picture, Failure> {
     let outline = Outline::read(bytes).ok_or_else(|| Failure::unprocessable("not a readable JPEG picture"))?;
@@ -18,11 +18,10 @@ pub(crate) fn decode(bytes: &[u8], config: &Config) -> Result<Picture, Failure> 
     if !outline.ends {
         return Err(Failure::unprocessable("the JPEG picture is truncated"));
     }
-    let channels = u64::from(config.colour.channels());
     // A progressive picture is held as 16-bit coefficients, in blocks, until its last scan has been read.
     let coefficients = if outline.progressive { 2 * u64::from(outline.components) } else { 0 };
     let rows = u64::from(outline.width) * 256 + (1 << 20);
-    reserve(pixel_count * (channels.max(3) + coefficients) + rows)?;
+    check_memory(bytes.len() as u64 + pixel_count * (3 + coefficients) + rows, config)?;
 
     let options = DecoderOptions::default().set_strict_mode(false).set_max_width(usize::MAX).set_max_height(usize::MAX);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);

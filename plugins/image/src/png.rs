@@ -6,10 +6,10 @@ use png::{ColorType, Decoder, DecodingError, Limits, Transformations};
 use std::io::Cursor;
 
 use crate::Config;
-use crate::decode::{Picture, check_size, recolour, reserve};
+use crate::decode::{Picture, check_memory, check_size, recolour};
 
 /// What the decoder may keep besides the pixels: rows, and chunks such as an EXIF block.
-const SIDE_BYTES: usize = 8 << 20;
+const SIDE_BYTES: usize = 2 << 20;
 
 pub(crate) fn decode(bytes: &[u8], config: &Config) -> Result<Picture, Failure> {
     let mut decoder = Decoder::new_with_limits(Cursor::new(bytes), Limits { bytes: SIDE_BYTES });
@@ -30,7 +30,7 @@ pub(crate) fn decode(bytes: &[u8], config: &Config) -> Result<Picture, Failure> 
     };
     // Grey pixels that become colours need a second place; all others are converted where they are.
     let widened = if channels < 3 { config.colour.channels() } else { 0 };
-    reserve(pixel_count * u64::from(channels + widened) + SIDE_BYTES as u64)?;
+    check_memory(bytes.len() as u64 + pixel_count * u64::from(channels + widened) + SIDE_BYTES as u64, config)?;
     let Some(length) = reader.output_buffer_size() else {
         return Err(Failure::unprocessable("the PNG picture is too large"));
     };

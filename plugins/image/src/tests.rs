@@ -183,6 +183,19 @@ fn a_claim_of_many_pixels_is_refused_from_the_header() {
 }
 
 #[test]
+fn a_picture_that_takes_much_memory_is_refused() {
+    let mut large = jpeg(8, 8);
+    let frame = large.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+    large[frame + 1] = 0xc2;
+    large[frame + 5..frame + 9].copy_from_slice(&[0x0b, 0xb8, 0x0f, 0xa0]);
+    assert_eq!(refusal("{}", &large), "decoding the picture takes 105 MiB, more than 56 MiB");
+    assert_eq!(
+        refusal(r#"{"decode_mib": 1}"#, &gradient_png(8, 8)),
+        "decoding the picture takes 3 MiB, more than 1 MiB"
+    );
+}
+
+#[test]
 fn two_pictures_are_the_clients_fault() {
     let processor = ImageProcessor::open_json("{}").unwrap();
     let images = Tensor::from_byte_strings(&[2], &["a", "b"]).unwrap();

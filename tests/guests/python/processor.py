@@ -37,8 +37,7 @@ class Processor(exports.Processor):
         return Signature([spec], [spec])
 
     def process(self, inputs: list[tuple[str, Tensor]], request: Request) -> list[tuple[str, Tensor]]:
-        with request:
-            asked = {name: parameter.value for name, parameter in request.parameters()}
+        asked = {name: parameter.value for name, parameter in request.parameters()}
         if asked.get("raise"):
             raise RuntimeError(str(asked["raise"]))
         if asked.get("refuse"):
@@ -46,10 +45,10 @@ class Processor(exports.Processor):
         tensors = dict(inputs)
         if "tensor" not in tensors:
             raise Err(Failure_Invalid("input `tensor` is missing"))
-        with tensors["tensor"] as tensor:
-            if asked.get("own"):
-                return [("tensor", self.scaled_here(tensor))]
-            return [("tensor", tensor_ops.affine(tensor, [self.scale], [self.bias], 0, Datatype.FP32))]
+        tensor = tensors["tensor"]
+        if asked.get("own"):
+            return [("tensor", self.scaled_here(tensor))]
+        return [("tensor", tensor_ops.affine(tensor, [self.scale], [self.bias], 0, Datatype.FP32))]
 
     def scaled_here(self, tensor: Tensor) -> Tensor:
         """The same in Python, byte by byte: slow, and there to compare with."""

@@ -13,6 +13,8 @@ pub enum Mode {
     /// The handle itself.
     #[default]
     Pass,
+    /// The handle itself, after all of its bytes were read.
+    Read,
     /// A new tensor with the same bytes, all of which were read.
     ReadAll,
 }
@@ -39,16 +41,21 @@ impl Processor for Echo {
     }
 
     fn process(&self, inputs: Inputs, _request: &Request) -> Result<Outputs, Failure> {
-        if self.0.mode == Mode::Pass {
-            return Ok(inputs.into_iter().collect());
-        }
-        Ok(inputs.into_iter().map(|(name, tensor)| Ok((name, copy(&tensor)?))).collect::<Result<_, TensorError>>()?)
+        let returned = inputs.into_iter().map(|(name, tensor)| match self.0.mode {
+            Mode::Pass => Ok((name, tensor)),
+            Mode::Read => {
+                std::hint::black_box(read(&tensor)?);
+                Ok((name, tensor))
+            }
+            Mode::ReadAll => Ok((name, Tensor::from_bytes(tensor.datatype(), &tensor.shape(), &read(&tensor)?)?)),
+        });
+        Ok(returned.collect::<Result<_, TensorError>>()?)
     }
 }
 
-fn copy(tensor: &Tensor) -> Result<Tensor, TensorError> {
+fn read(tensor: &Tensor) -> Result<Vec<u8>, TensorError> {
     let length = u32::try_from(tensor.byte_length()).map_err(|_| TensorError::OutOfBounds)?;
-    Tensor::from_bytes(tensor.datatype(), &tensor.shape(), &tensor.read(0, length)?)
+    tensor.read(0, length)
 }
 
 export! { processor: Echo, name: "echo" }

@@ -25,7 +25,8 @@ pub(crate) fn act(misbehaviour: Misbehaviour, amount: u64, tensor: Tensor) -> Re
         Misbehaviour::HugeTensor => drop(Tensor::zeros(Datatype::Fp64, &[u64::MAX / 2, 4])?),
         Misbehaviour::Log => flood_log(amount),
         Misbehaviour::Output => flood_output(amount),
-        Misbehaviour::Recursion => drop(black_box(recurse(black_box(1)))),
+        Misbehaviour::Recursion => _ = black_box(recurse(black_box(1))),
+        Misbehaviour::WideRecursion => _ = black_box(recurse_widely(black_box(1))),
         Misbehaviour::FailInvalid => return Err(Failure::invalid("invalid on request")),
         Misbehaviour::FailUnprocessable => return Err(Failure::unprocessable("unprocessable on request")),
         Misbehaviour::FailDeadline => return Err(Failure::DeadlineExceeded),
@@ -106,13 +107,15 @@ fn flood_output(amount: u64) {
     });
 }
 
-/// Has an end that no stack reaches.
+/// Frames in the engine's stack. Has an end that no stack reaches.
 fn recurse(depth: u64) -> u64 {
+    if black_box(depth) == u64::MAX { depth } else { recurse(depth + 1).wrapping_add(black_box(1)) }
+}
+
+/// Frames in the guest's own memory.
+fn recurse_widely(depth: u64) -> u64 {
     let block = black_box([depth; 64]);
-    if depth == u64::MAX {
-        return depth;
-    }
-    black_box(recurse(depth.wrapping_add(1))).wrapping_add(block[7])
+    if depth == u64::MAX { depth } else { recurse_widely(depth + 1).wrapping_add(block[7]) }
 }
 
 /// What of the outside can be seen, one line each.

@@ -37,8 +37,10 @@ pub enum Misbehaviour {
     Log,
     /// Writes to standard output and error without end.
     Output,
-    /// Calls itself without end.
+    /// Calls itself without end, until the engine's stack is full.
     Recursion,
+    /// The same with large frames, until the stack in its own memory is full.
+    WideRecursion,
     FailInvalid,
     FailUnprocessable,
     FailDeadline,
