@@ -24,7 +24,8 @@ fn main() -> ExitCode {
     let registry = folder.path().join("inferwit.db").display().to_string();
     let overrides = [Override::flag("--registry", "model_registry.path", &registry)];
     let machine = Machine { cores: 2, data_dir: fixtures::data() };
-    let config = Settings::load(None, &overrides).and_then(|settings| settings.resolve(&machine)).expect("valid settings");
+    let config =
+        Settings::load(None, &overrides).and_then(|settings| settings.resolve(&machine)).expect("valid settings");
     let app = App::new(config, Surroundings::default());
     let root = fixtures::root();
     let model = inferwit::app::NewModelFile {
@@ -71,7 +72,8 @@ fn main() -> ExitCode {
         let parts = work.iter().sum::<f64>() + queues + gaps;
         unexplained.push((all - parts).abs() / all);
     }
-    let mut rows: Vec<Row> = names.iter().zip(&own).map(|(name, times)| Row::new(format!("step {name}"), times)).collect();
+    let mut rows: Vec<Row> =
+        names.iter().zip(&own).map(|(name, times)| Row::new(format!("step {name}"), times)).collect();
     rows.push(Row::new("the whole request", &total));
     rows.push(Row::new("the host's overhead", &overhead).at_most(Bar::MedianNs(100_000.0)));
     let p99 = |times: &[f64]| harness::Times::new(times.to_vec()).quantile(0.99);

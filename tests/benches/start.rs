@@ -57,7 +57,11 @@ fn main() -> ExitCode {
                 "bar 2 MiB: MISSED"
             }
         };
-        let _ = writeln!(out, "memory of the loaded plugin {name:<14} {:>7.2} MiB   {note}", *bytes as f64 / f64::from(1 << 20));
+        let _ = writeln!(
+            out,
+            "memory of the loaded plugin {name:<14} {:>7.2} MiB   {note}",
+            *bytes as f64 / f64::from(1 << 20)
+        );
     }
     if is_met { code } else { ExitCode::FAILURE }
 }

@@ -369,7 +369,7 @@ fn missing(spec: &PipelineSpec, path: &str, error: AppError) -> Result<Diagnosti
         AppError::Registry(
             RegistryError::NotFound { .. } | RegistryError::NotActive { .. } | RegistryError::Ambiguous { .. },
         ) => {
-            Ok(spec.document.diagnostic("unknown-artifact", path, error.to_string(), &error.hint().unwrap_or_default()))
+            Ok(spec.document.diagnostic("unknown-artifact", path, error.to_string(), error.hint().unwrap_or_default()))
         }
         _ => Err(error),
     }

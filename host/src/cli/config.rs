@@ -17,8 +17,8 @@ pub(super) enum ConfigCommand {
 Example:
   inferwit config check inference.yaml
 
-Prints that it is valid; faults go to standard error, or with --json to the data, each with its line. Exit code 1 if
-there is any.")]
+Prints that it is valid; faults go to standard error, or with --json to the data, each with its line. \
+Exit code 1 if there is any.")]
     Check(Check),
     /// Prints every key with its value and where that came from.
     #[command(after_help = "\

@@ -10,7 +10,6 @@ use crate::infer::InferError;
 use crate::plugin::PluginError;
 use crate::registry::{FormatError, RegistryError};
 use crate::server::ServerError;
-use crate::telemetry::chain;
 
 const CHECK_FAILED: u8 = 1;
 const WRONG_CALL: u8 = 2;
@@ -132,7 +131,7 @@ pub(super) fn parts(error: &anyhow::Error) -> Vec<(String, Option<String>)> {
             return diagnostics.iter().map(|found| (found.to_string(), Some(found.hint.clone()))).collect();
         }
         if let Some(AppError::Tests { results, .. }) = cause.downcast_ref::<AppError>() {
-            let mut message = chain(error.as_ref());
+            let mut message = whole(error);
             for failed in results.iter().filter(|result| !result.passed) {
                 for difference in &failed.differences {
                     write!(message, "\n  {}: {difference}", failed.name).expect("writing to a string does not fail");
@@ -148,7 +147,18 @@ pub(super) fn parts(error: &anyhow::Error) -> Vec<(String, Option<String>)> {
             return config.faults().iter().map(|fault| (fault.to_string(), fault.hint.clone())).collect();
         }
     }
-    vec![(chain(error.as_ref()), hint(error))]
+    vec![(whole(error), hint(error))]
+}
+
+/// The error and its causes. What a client may read often repeats its cause word for word: that is said once.
+fn whole(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            write!(text, ": {cause}").expect("writing to a string does not fail");
+        }
+    }
+    text
 }
 
 fn hint(error: &anyhow::Error) -> Option<String> {
@@ -184,6 +194,13 @@ mod tests {
         let text = "error: list: registry `/x.db` is not there\n\nhint: make one with `inferwit init`, or name another with --registry\n";
         assert_eq!(rendered(&error, false), text);
         assert_eq!(exit_code(&error), NOT_DONE);
+    }
+
+    #[test]
+    fn a_cause_that_says_the_same_is_told_once() {
+        let cause = std::io::Error::other("no input `x`");
+        let error = Unanswered(InferError::invalid("no input `x`").with_source(cause)).into();
+        assert_eq!(rendered(&error, false), "error: invalid_input: no input `x`\n");
     }
 
     #[test]

@@ -36,8 +36,7 @@ pub(super) fn command<C: CommandFactory>() -> clap::Command {
         }
         commands.push('\n');
     }
-    let template =
-        format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}Options:\n{{options}}{{after-help}}");
+    let template = format!("{{about}}\n\n{{usage-heading}} {{usage}}\n\n{commands}Options:\n{{options}}{{after-help}}");
     command.help_template(template).after_help(AFTER)
 }
 
@@ -69,7 +68,7 @@ fn wrong_call(text: &str) -> WrongCall {
             usage = Some(format!("usage: {}", text.trim()));
         }
     }
-    WrongCall::new(message, tip.or(usage).unwrap_or_else(|| "`inferwit --help` shows the commands".to_owned()))
+    WrongCall::new(message, tip.or(usage).unwrap_or_else(|| "add --help to see what it takes".to_owned()))
 }
 
 #[cfg(test)]

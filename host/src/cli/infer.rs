@@ -27,8 +27,8 @@ use crate::server::{Served, response_json};
 Example:
   inferwit infer photo-check --input photo=@astronaut.png --param min_score=0.3
 
-Prints name, datatype, shape and values of each output, with --json the answer as a server would send it. Exit code 1
-if the request is refused or fails.")]
+Prints name, datatype, shape and values of each output, with --json the answer as a server would send it. \
+Exit code 1 if the request is refused or fails.")]
 pub(super) struct Infer {
     /// A registered pipeline, model or plugin, a model's .onnx, or a pipeline's .yaml
     #[arg(value_name = "REF or FILE", value_parser = Target::parse)]

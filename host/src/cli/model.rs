@@ -54,8 +54,10 @@ pub(super) struct Add {
     /// Its options; default: `NAME.model.yaml` beside it, if there is one
     #[arg(long, value_name = "FILE")]
     options: Option<PathBuf>,
+    /// What it is called; default: as its options say, else as the file is called
     #[arg(long)]
     name: Option<Name>,
+    /// Its version; default: as its options say, else 1.0.0
     #[arg(long)]
     version: Option<Version>,
     /// Something to be kept with it, such as `trained_on=2026-01`; may be given again

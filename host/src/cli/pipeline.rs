@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context as _;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
@@ -85,6 +84,7 @@ Prints what was archived.")]
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
+    /// Pipeline files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
 }
@@ -106,6 +106,7 @@ pub(super) struct Graph {
     /// A pipeline file, or what is registered
     #[arg(value_name = "FILE or REF", value_parser = Target::parse)]
     target: Target,
+    /// What the drawing is for
     #[arg(long, value_enum, default_value_t = Format::Mermaid)]
     format: Format,
 }
@@ -118,6 +119,7 @@ enum Format {
 
 #[derive(Debug, Args)]
 pub(super) struct Add {
+    /// The pipeline, as .yaml
     file: PathBuf,
     #[command(flatten)]
     fixtures: Fixtures,
@@ -185,7 +187,10 @@ impl Check {
                     }
                     problems.push_str(&session.rendered(&AppError::Pipeline(diagnostics).into()));
                 }
-                Err(error) => return Err(error).context(format!("check `{shown}`")),
+                Err(error) => {
+                    session.tell(&problems);
+                    return Err(error.into());
+                }
             }
         }
         if out.is_json() {

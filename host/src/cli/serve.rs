@@ -15,7 +15,7 @@ use super::{Outcome, Verdict};
 use crate::app::{App, Follower, Generation, Serving, Target};
 use crate::config::{Config, Override};
 use crate::server::{Running, Served, Server, ServerLimits, ServerSettings};
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, chain};
 use crate::tensor::{Signature, TensorSpec};
 
 /// Serves what is active in an environment, or what is named, over HTTP until it is stopped.
@@ -29,8 +29,8 @@ Example:
   inferwit serve --env dev
   inferwit serve model.onnx --http 127.0.0.1:9000
 
-Prints, once it is ready, the addresses, what is served, and a request to try; with --json one line. The log goes to
-standard error.")]
+Prints, once it is ready, the addresses, what is served, and a request to try; with --json one line. The log \
+goes to standard error.")]
 pub(super) struct Serve {
     /// Registered pipelines, models or plugins, models' .onnx, pipelines' .yaml
     #[arg(value_name = "REF or FILE", value_parser = Target::parse)]
@@ -138,8 +138,10 @@ impl Signals {
 }
 
 fn load(app: &Arc<App>, targets: &[Target], follows: bool) -> anyhow::Result<(Arc<Serving>, Option<Follower>)> {
-    // The log says which providers are not there, also where nothing is served yet.
-    app.backend()?;
+    // The log says which providers are not there, also where nothing is served yet. Plugins are served without it.
+    if let Err(error) = app.backend() {
+        tracing::warn!(error = chain(&error), hint = error.hint(), "models cannot be served");
+    }
     let serving = Serving::of_targets(app, targets)?;
     let follower = if follows { Some(Follower::start(app, &serving, &app.config().environment)?) } else { None };
     Ok((serving, follower))

@@ -185,7 +185,8 @@ fn log_settings(settings: &Settings, config: &Config, kind: Kind) -> LogSettings
         _ if kind == Kind::Once && !is_written("monitoring.log_level") => "warn",
         LogLevel::Error => "error",
         LogLevel::Warn => "warn",
-        LogLevel::Info => "info",
+        // ONNX Runtime's bindings tell at this level what matters to their developers only.
+        LogLevel::Info => "info,ort=warn",
         LogLevel::Debug => "debug",
         LogLevel::Trace => "trace",
     };
