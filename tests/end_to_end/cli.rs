@@ -373,6 +373,8 @@ fn the_doctor_says_what_is_missing() {
     assert_eq!(ended.code, Some(1));
     assert_eq!(state(&serde_json::from_str(&ended.out).unwrap(), "ONNX Runtime"), "missing");
     assert!(place.run(&["doctor"]).out.contains("hint: run `cargo xtask setup`"));
+    let nowhere = place.command(&["doctor", "--json"]).env("INFERWIT_DATA_DIR", "/proc/none").output().unwrap();
+    assert_eq!(state(&serde_json::from_slice(&nowhere.stdout).unwrap(), "data folder"), "missing");
     assert!(place.good(&["backend", "list"]).contains("onnxruntime  not available"));
 }
 

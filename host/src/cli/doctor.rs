@@ -17,7 +17,7 @@ use crate::telemetry::chain;
 
 /// Looks for everything that a server needs, and says where, what was found and what is missing.
 ///
-/// It makes nothing but a file in the data folder that is gone at once. Exit code 1 if something needed is missing.
+/// It makes nothing but a file in the data folder, or in the one around it, that is gone at once. Exit code 1 if something needed is missing.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -99,11 +99,13 @@ fn told(findings: &[Finding], out: &mut Output<'_>) -> anyhow::Result<()> {
 fn data_folder(folder: &Path) -> Finding {
     const WHAT: &str = "data folder";
     let shown = format!("`{}`", folder.display());
-    if !folder.exists() {
+    // Where it is not there yet, what matters is whether it can be made.
+    let Some(place) = folder.ancestors().find(|place| place.exists()) else {
         return Finding::note(WHAT, format!("{shown} is not there yet"), "`inferwit init` makes it".to_owned());
-    }
-    match tempfile::tempfile_in(folder) {
-        Ok(_) => Finding::ok(WHAT, shown),
+    };
+    match tempfile::tempfile_in(place) {
+        Ok(_) if place == folder => Finding::ok(WHAT, shown),
+        Ok(_) => Finding::note(WHAT, format!("{shown} is not there yet"), "`inferwit init` makes it".to_owned()),
         Err(error) => {
             let hint = "check who owns it, or name another with INFERWIT_DATA_DIR".to_owned();
             Finding::missing(WHAT, format!("{shown} cannot be written: {error}"), hint)
