@@ -114,7 +114,9 @@ impl State {
             {
                 spec.check(&tensor).map_err(|error| output_error(step, error.to_string()))?;
             }
-            self.slots[output.slot] = Some(tensor);
+            if self.slots[output.slot].replace(tensor).is_some() {
+                return Err(output_error(step, format!("`{name}` twice")));
+            }
         }
         for output in &step.outputs {
             let slot = &mut self.slots[output.slot];
