@@ -1,6 +1,14 @@
-//! End-to-end tests: the built program and the checkout, as a user meets them. Unit tests lie beside their code.
+//! End-to-end tests: the built program, the library as doors use it, and the checkout. Unit tests lie beside their code.
 #![expect(clippy::unwrap_used, reason = "a test's helpers may fail as its tests do")]
 
+mod backend;
+mod bad_input;
+mod client;
 mod fixtures;
+mod hostile;
+mod inspect;
+mod known_answers;
+mod lab;
+mod python;
 mod readme;
 mod tidy;
