@@ -4,11 +4,13 @@
 mod backend;
 mod bad_input;
 mod client;
+mod deploy;
 mod fixtures;
 mod hostile;
 mod inspect;
 mod known_answers;
 mod lab;
+mod pipelines;
 mod python;
 mod readme;
 mod tidy;
