@@ -29,7 +29,8 @@ pub(crate) fn program() -> PathBuf {
     present(folder("INFERWIT_TEST_PROGRAM", || target().join("debug/inferwit")))
 }
 
-fn target() -> PathBuf {
+/// The folder of what is built, where tests keep what they share.
+pub(crate) fn target() -> PathBuf {
     folder("CARGO_TARGET_DIR", || user_folder("XDG_CACHE_HOME", ".cache").join("inferwit/target"))
 }
 

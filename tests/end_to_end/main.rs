@@ -1,7 +1,17 @@
-//! End-to-end tests: the built program and the checkout, as a user meets them. Unit tests lie beside their code.
+//! End-to-end tests: the built program, the library as doors use it, and the checkout. Unit tests lie beside their code.
 #![expect(clippy::unwrap_used, reason = "a test's helpers may fail as its tests do")]
 
+mod backend;
+mod bad_input;
 mod cli;
+mod client;
+mod deploy;
 mod fixtures;
+mod hostile;
+mod inspect;
+mod known_answers;
+mod lab;
+mod pipelines;
+mod python;
 mod readme;
 mod tidy;

@@ -43,7 +43,7 @@ pub(crate) fn act(misbehaviour: Misbehaviour, amount: u64, tensor: Tensor) -> Re
         Misbehaviour::Exit => std::process::exit(0),
         Misbehaviour::ExitFailure => std::process::exit(1),
         Misbehaviour::Wasi => return text(&escape()),
-        Misbehaviour::Model => _ = Session::open("secret")?,
+        Misbehaviour::Model => return secret_model(&tensor),
         Misbehaviour::OutOfBounds => drop(tensor.read(tensor.byte_length(), 1)?),
         Misbehaviour::Sleep => std::thread::sleep(Duration::from_secs(amount.clamp(1, 3600))),
     }
@@ -92,6 +92,14 @@ fn tensor_memory(amount: u64) -> Result<(), Failure> {
         }
     });
     Ok(result?)
+}
+
+/// What the model makes of the tensor.
+fn secret_model(tensor: &Tensor) -> Result<Outputs, Failure> {
+    let session = Session::open("secret")?;
+    let input = session.inputs().swap_remove(0).name;
+    let outputs = session.run(&[(&input, tensor)], &[])?;
+    Ok(outputs.into_iter().map(|(_, tensor)| ("tensor".to_owned(), tensor)).take(1).collect())
 }
 
 fn flood_log(amount: u64) {

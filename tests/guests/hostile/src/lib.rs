@@ -67,7 +67,7 @@ pub enum Misbehaviour {
     ExitFailure,
     /// Tries files, environment, arguments, clocks and randomness, and returns what it could get as text.
     Wasi,
-    /// Runs a model that it was not granted.
+    /// Runs the model `secret`, granted or not, and returns what it gave.
     Model,
     /// Reads beyond its input.
     OutOfBounds,
