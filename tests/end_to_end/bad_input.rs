@@ -67,7 +67,8 @@ fn a_body_that_cannot_be_read_is_refused() {
 
 #[test]
 fn what_is_not_served_is_not_found() {
-    let raw = |path: &'static str| move |client: Client| client.post(path, &[("inference-header-content-length", "0")], b"x");
+    let raw =
+        |path: &'static str| move |client: Client| client.post(path, &[("inference-header-content-length", "0")], b"x");
     check("404 not_found", raw("/v2/models/photo-chek/infer"));
     check("404 not_found", raw("/v2/models/photo-check/versions/9/infer"));
     check("404 not_found", raw("/v2/models/photo-check/versions/1.0.1/infer"));

@@ -66,7 +66,8 @@ impl Client {
     /// A head that announces a body of this length, and nothing after it.
     pub(crate) fn post_declaring(self, path: &str, length: u64) -> Reply {
         let mut stream = self.connect();
-        write!(stream, "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n").unwrap();
+        write!(stream, "POST {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n")
+            .unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         Reply::parse(&answer)

@@ -160,7 +160,10 @@ fn a_model_is_served_by_itself_from_the_registry_and_from_a_file() {
     let answer = ask("relu", "x", json!([3]), json!([-1, 0, 2])).expect(200).json();
     assert_eq!(answer["outputs"][0]["data"], json!([0.0, 0.0, 2.0]));
     let answer = ask("add", "a", json!([1, 2]), json!([1, 2])).expect(200).json();
-    assert_eq!((&answer["outputs"][0]["data"], &answer["outputs"][1]["data"]), (&json!([2.0, 3.0]), &json!([3.0, 4.0])));
+    assert_eq!(
+        (&answer["outputs"][0]["data"], &answer["outputs"][1]["data"]),
+        (&json!([2.0, 3.0]), &json!([3.0, 4.0]))
+    );
     assert_eq!(ask("add", "a", json!([1, 3]), json!([1, 2, 3])).expect(400).code(), "invalid_input");
 }
 

@@ -95,7 +95,9 @@ fn nothing_of_the_outside_is_seen() {
     let first = ask();
     let seen: Vec<&str> =
         first["outputs"][0]["data"].as_array().unwrap().iter().map(|line| line.as_str().unwrap()).collect();
-    for expected in ["path: None", "variables: 0", "arguments: 0", "stdin: None", "elapsed: 0ns", "time: Ok(946684800s)"] {
+    for expected in
+        ["path: None", "variables: 0", "arguments: 0", "stdin: None", "elapsed: 0ns", "time: Ok(946684800s)"]
+    {
         assert!(seen.contains(&expected), "{expected} is not in {seen:#?}");
     }
     for refused in ["read: Err", "write: Err", "list: Err", "connect: Err"] {

@@ -159,7 +159,8 @@ fn check_photo(photo: &[u8], expected: Option<([f64; 4], f64)>) -> Value {
 
 #[track_caller]
 fn check_numbers(what: &str, got: &[f64], expected: &[f64], tolerance: f64) {
-    let is_near = got.len() == expected.len() && got.iter().zip(expected).all(|(one, other)| (one - other).abs() <= tolerance);
+    let is_near =
+        got.len() == expected.len() && got.iter().zip(expected).all(|(one, other)| (one - other).abs() <= tolerance);
     assert!(is_near, "{what}: {got:?}, expected {expected:?} within {tolerance}");
 }
 

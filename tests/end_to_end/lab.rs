@@ -96,8 +96,7 @@ impl Lab {
 
     pub(crate) fn deploy(&self, target: &Target) -> Result<Deployment, AppError> {
         let environment = ENVIRONMENT.parse().unwrap();
-        let plan =
-            DeployPlan { target, environment: &environment, actor: "test", reason: None, dry_run: false };
+        let plan = DeployPlan { target, environment: &environment, actor: "test", reason: None, dry_run: false };
         self.app.deploy(&plan)
     }
 
