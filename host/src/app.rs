@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use time::OffsetDateTime;
 
-pub use add::{NewModelFile, PluginReport};
+pub use add::{ModelReport, NewModelFile, PluginReport};
 pub use deploy::{Deployment, Plan as DeployPlan};
 pub use error::AppError;
 pub use gather::{Assembly, Target};
@@ -27,6 +27,7 @@ pub use golden::TestResult;
 pub use serving::{Follower, Serving};
 
 use crate::backend::Backend;
+use crate::backend::onnxruntime::OnnxRuntime;
 use crate::config::Config;
 use crate::pipeline::Crew;
 use crate::plugin::PluginEngine;
@@ -90,6 +91,14 @@ impl App {
     /// If it is not available, with where it was looked for.
     pub fn backend(&self) -> Result<&Arc<dyn Backend>, AppError> {
         self.loader.backend(&self.config, &self.surroundings)
+    }
+
+    /// ONNX Runtime itself, for what `doctor` and `backend list` say of it.
+    ///
+    /// # Errors
+    /// If it is not available, with where it was looked for.
+    pub fn onnxruntime(&self) -> Result<OnnxRuntime, AppError> {
+        loader::open_onnxruntime(&self.config, &self.surroundings)
     }
 
     fn crew(&self) -> Result<&Arc<Crew>, AppError> {

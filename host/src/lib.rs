@@ -1,6 +1,7 @@
 //! The inference server `inferwit`.
 pub mod app;
 pub mod backend;
+pub mod cli;
 pub mod config;
 pub mod env;
 pub mod infer;

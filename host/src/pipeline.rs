@@ -156,5 +156,5 @@ fn trace_json(trace: &Trace) -> String {
             "batch_size": step.batch_size, "isolation": step.isolation, "memory_bytes": step.memory_bytes,
         })
     };
-    json!({"total_ns": trace.total_ns, "steps": trace.steps.iter().map(step).collect::<Vec<_>>()}).to_string()
+    serde_json::Value::from_iter(trace.steps.iter().map(step)).to_string()
 }

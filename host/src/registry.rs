@@ -25,6 +25,7 @@ pub use bundle::{Bundle, BundleParts, Pin};
 pub use deployment::{ActiveBundle, ChangeToken, Deployed, Deployment, Order};
 pub use error::RegistryError;
 pub use format::{FormatError, ModelFiles, ModelFormat, inspect as inspect_model};
+pub use schema::{SCHEMA_VERSION, sqlite_version};
 pub use store::StoredFile;
 
 use store::Store;

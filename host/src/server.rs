@@ -71,6 +71,14 @@ pub enum FindError {
     MalformedVersion,
 }
 
+/// An answer as JSON of the Open Inference Protocol, as the REST door sends it.
+///
+/// # Errors
+/// `InvalidInput` where an output has no JSON form.
+pub fn response_json(response: &InferResponse) -> Result<Vec<u8>, InferError> {
+    http::response_json(response)
+}
+
 /// Where a server listens, and what it allows.
 #[derive(Clone, Debug)]
 pub struct ServerSettings {

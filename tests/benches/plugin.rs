@@ -64,9 +64,8 @@ fn main() -> ExitCode {
     let bench = Bench { engine, context: Arc::new(context) };
     let echo = bench.plugin("echo-guest");
     let python = bench.plugin("python");
-    let [pass, read, read_all] = ["pass", "read", "read_all"].map(|mode| {
-        bench.open(&echo, Isolation::Warm, &json!({"mode": mode}).to_string())
-    });
+    let [pass, read, read_all] =
+        ["pass", "read", "read_all"].map(|mode| bench.open(&echo, Isolation::Warm, &json!({"mode": mode}).to_string()));
     let fresh = bench.open(&echo, Isolation::Fresh, "{}");
     let python_warm = bench.open(&python, Isolation::Warm, "{}");
     let python_fresh = bench.open(&python, Isolation::Fresh, "{}");
@@ -92,7 +91,11 @@ fn main() -> ExitCode {
         Case { name: "588 KiB passed on", repeats: 500, work: bench.call(&pass, Some(&picture)) },
         Case { name: "588 KiB read", repeats: 100, work: bench.call(&read, Some(&picture)) },
         Case { name: "588 KiB read and written", repeats: 100, work: bench.call(&read_all, Some(&picture)) },
-        Case { name: "Python, warm: one tensor, one kernel", repeats: 200, work: bench.call(&python_warm, Some(&small)) },
+        Case {
+            name: "Python, warm: one tensor, one kernel",
+            repeats: 200,
+            work: bench.call(&python_warm, Some(&small)),
+        },
         Case { name: "Python, warm: kernel on 588 KiB", repeats: 50, work: bench.call(&python_warm, Some(&picture)) },
         Case { name: "Python, fresh", repeats: 5, work: bench.call(&python_fresh, Some(&small)) },
     ];

@@ -3,6 +3,7 @@
 
 mod backend;
 mod bad_input;
+mod cli;
 mod client;
 mod deploy;
 mod fixtures;

@@ -41,6 +41,18 @@ impl NewModelFile {
     }
 }
 
+/// What a model is, as its file and its options say.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ModelReport {
+    pub name: Name,
+    pub version: Version,
+    /// `auto`, or the backend that its options name.
+    pub backend: String,
+    pub signature: Value,
+    pub options: Value,
+    pub metadata: Map<String, Value>,
+}
+
 /// What a plugin is, imports and exports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct PluginReport {
@@ -77,6 +89,23 @@ impl App {
     /// # Errors
     /// If it is no model, does not load, or its version is taken by something else.
     pub fn add_model(&self, new: &NewModelFile) -> Result<Added, AppError> {
+        let report = self.inspect_model(new)?;
+        Ok(self.registry()?.add_model(&NewModel {
+            name: report.name,
+            version: report.version,
+            file: &new.file,
+            backend: &report.backend,
+            signature: report.signature,
+            options: report.options,
+            metadata: report.metadata.into(),
+        })?)
+    }
+
+    /// What a model file is, found out by loading it, without registering it.
+    ///
+    /// # Errors
+    /// If it is no model, or does not load.
+    pub fn inspect_model(&self, new: &NewModelFile) -> Result<ModelReport, AppError> {
         let (name, version, options) = model_identity(&new.file, new)?;
         inspect_model(&new.file)?;
         let source = ModelSource {
@@ -89,16 +118,14 @@ impl App {
         let mut metadata: Map<String, Value> =
             model.metadata().iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         metadata.extend(new.metadata.clone());
-        let options_json = serde_json::to_value(&options).expect("options are plain data");
-        Ok(self.registry()?.add_model(&NewModel {
+        Ok(ModelReport {
             name,
             version,
-            file: &new.file,
-            backend: options.backend.as_str(),
+            backend: options.backend.as_str().to_owned(),
             signature: signature_json(model.signature()),
-            options: options_json,
-            metadata: metadata.into(),
-        })?)
+            options: serde_json::to_value(&options).expect("options are plain data"),
+            metadata,
+        })
     }
 
     /// Registers a plugin under the name and version that it gives itself.

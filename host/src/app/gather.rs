@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::App;
 use super::error::AppError;
 use crate::config::ModelFile;
-use crate::name::{Digest, Kind, Name, Reference, Version};
+use crate::name::{Digest, Kind, Label, Name, Reference, Selector, Version};
 use crate::pipeline::document::Diagnostic;
 use crate::pipeline::spec::{PipelineSpec, StepKind};
 use crate::plugin::{Interface, Isolation, Usage};
@@ -278,6 +278,31 @@ impl App {
         Ok(Material::of(self.registry()?.resolve(kind, reference)?))
     }
 
+    /// Finds what a reference means to the clients of an environment: what is active there if it is that, else what is
+    /// registered.
+    ///
+    /// # Errors
+    /// As `gather`.
+    pub fn gather_as_served(&self, reference: &Reference, environment: &Label) -> Result<Assembly, AppError> {
+        let environment = match &reference.selector {
+            Selector::Label(label) => label,
+            _ => environment,
+        };
+        let active = self.registry()?.active(environment)?;
+        let is_meant = |bundle: &Bundle| match &reference.selector {
+            Selector::Newest | Selector::Label(_) => true,
+            Selector::Exact(version) => bundle.pipeline_version() == version,
+            Selector::Range(range) => range.matches(bundle.pipeline_version()),
+            Selector::Digest(digest) => bundle.digest() == *digest,
+        };
+        let found =
+            active.iter().find(|active| *active.bundle.pipeline_name() == reference.name && is_meant(&active.bundle));
+        match found {
+            Some(active) => self.gather_active(active),
+            None => self.gather_reference(reference),
+        }
+    }
+
     /// Finds what an active bundle pins, and nothing else.
     ///
     /// # Errors
@@ -344,7 +369,7 @@ fn missing(spec: &PipelineSpec, path: &str, error: AppError) -> Result<Diagnosti
         AppError::Registry(
             RegistryError::NotFound { .. } | RegistryError::NotActive { .. } | RegistryError::Ambiguous { .. },
         ) => {
-            Ok(spec.document.diagnostic("unknown-artifact", path, error.to_string(), &error.hint().unwrap_or_default()))
+            Ok(spec.document.diagnostic("unknown-artifact", path, error.to_string(), error.hint().unwrap_or_default()))
         }
         _ => Err(error),
     }

@@ -68,12 +68,7 @@ impl Loader {
         if let Some(backend) = self.backend.get() {
             return Ok(backend);
         }
-        let options = OnnxRuntimeOptions {
-            search: library_search(config, surroundings),
-            providers: providers(config)?,
-            tensorrt: TensorRtOptions::default(),
-        };
-        let runtime = OnnxRuntime::open(&options)?;
+        let runtime = open_onnxruntime(config, surroundings)?;
         tracing::debug!(library = %runtime.library().display(), version = runtime.version(), "ONNX Runtime is loaded");
         for (provider, reason) in &runtime.providers().refused {
             tracing::info!(%provider, reason, "execution provider is not used");
@@ -145,7 +140,16 @@ impl App {
     }
 }
 
-pub(super) fn library_search(config: &Config, surroundings: &Surroundings) -> LibrarySearch {
+pub(super) fn open_onnxruntime(config: &Config, surroundings: &Surroundings) -> Result<OnnxRuntime, AppError> {
+    let options = OnnxRuntimeOptions {
+        search: library_search(config, surroundings),
+        providers: providers(config)?,
+        tensorrt: TensorRtOptions::default(),
+    };
+    Ok(OnnxRuntime::open(&options)?)
+}
+
+fn library_search(config: &Config, surroundings: &Surroundings) -> LibrarySearch {
     LibrarySearch {
         configured: config.inference.onnx.library.clone(),
         environment: surroundings.onnxruntime.clone(),
@@ -154,7 +158,7 @@ pub(super) fn library_search(config: &Config, surroundings: &Surroundings) -> Li
     }
 }
 
-pub(super) fn providers(config: &Config) -> Result<Vec<Provider>, AppError> {
+fn providers(config: &Config) -> Result<Vec<Provider>, AppError> {
     let parse = |name: &String| {
         name.parse().map_err(|_| {
             AppError::Backend(BackendError::Unavailable {

@@ -14,7 +14,7 @@ use super::spec::{OnFinding, StepKind};
 use super::step::{Done, Given, Named};
 use crate::infer::{RequestContext, StepOutcome, StepTrace};
 use crate::plugin::{Finding, Severity};
-use crate::tensor::Tensor;
+use crate::tensor::{Signature, Tensor};
 
 /// The tensors of one request, and what its steps have left so far.
 pub(super) struct State {
@@ -101,21 +101,11 @@ impl State {
 
     fn put(&mut self, pipeline: &Pipeline, index: usize, given: Given) -> Result<(), PipelineError> {
         let step = &pipeline.plan.steps[index];
+        check_outputs(step, pipeline.runners[index].signature(), &given.outputs)?;
         for (name, tensor) in given.outputs {
-            let Some(output) = step.outputs.iter().find(|output| output.name == name) else {
-                if pipeline.runners[index].signature().outputs.iter().any(|spec| spec.name == name) {
-                    // Nobody reads it.
-                    continue;
-                }
-                return Err(output_error(step, format!("`{name}`, which is not in its signature")));
-            };
-            if let Some(spec) = pipeline.runners[index].signature().outputs.iter().find(|spec| spec.name == name)
-                && step.kind != StepKind::Model
-            {
-                spec.check(&tensor).map_err(|error| output_error(step, error.to_string()))?;
-            }
-            if self.slots[output.slot].replace(tensor).is_some() {
-                return Err(output_error(step, format!("`{name}` twice")));
+            // What the signature has and the plan has not, nobody reads.
+            if let Some(output) = step.outputs.iter().find(|output| output.name == name) {
+                self.slots[output.slot] = Some(tensor);
             }
         }
         for output in &step.outputs {
@@ -152,6 +142,23 @@ impl State {
             }
         }
     }
+}
+
+/// Whether each output is in the signature, fits it, and is there once. Backends see to that themselves.
+fn check_outputs(step: &PlanStep, signature: &Signature, outputs: &Named) -> Result<(), PipelineError> {
+    if step.kind == StepKind::Model {
+        return Ok(());
+    }
+    for (position, (name, tensor)) in outputs.iter().enumerate() {
+        if outputs[..position].iter().any(|(other, _)| other == name) {
+            return Err(output_error(step, format!("`{name}` twice")));
+        }
+        match signature.outputs.iter().find(|spec| spec.name == *name) {
+            None => return Err(output_error(step, format!("`{name}`, which is not in its signature"))),
+            Some(spec) => spec.check(tensor).map_err(|error| output_error(step, error.to_string()))?,
+        }
+    }
+    Ok(())
 }
 
 fn as_json(step: &PlanStep, finding: &Finding) -> serde_json::Value {
@@ -294,3 +301,6 @@ impl Shareable for SharedRun {
         drop(self.take_work(self.lock()));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -91,6 +91,21 @@ pub enum Failure {
     Other(String),
 }
 
+impl Failure {
+    /// With its text cut and its control characters escaped: it goes to clients and into logs.
+    pub(crate) fn escaped(self) -> Self {
+        let escaped = |text: String| super::log::escaped(&text);
+        match self {
+            Self::Invalid(text) => Self::Invalid(escaped(text)),
+            Self::Unprocessable(text) => Self::Unprocessable(escaped(text)),
+            Self::DeadlineExceeded => Self::DeadlineExceeded,
+            Self::Exhausted(text) => Self::Exhausted(escaped(text)),
+            Self::Internal(text) => Self::Internal(escaped(text)),
+            Self::Other(text) => Self::Other(escaped(text)),
+        }
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

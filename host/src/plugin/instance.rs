@@ -189,7 +189,7 @@ fn refused(label: &PluginLabel, diagnostics: Vec<bindings::inferwit::plugin::com
 }
 
 fn failed(label: &PluginLabel, failure: bindings::inferwit::plugin::common::Failure) -> PluginError {
-    match v0_1::host_failure(failure) {
+    match v0_1::host_failure(failure).escaped() {
         Failure::DeadlineExceeded => PluginError::Deadline { label: label.clone(), stage: Stage::Process },
         failure => PluginError::Failure { label: label.clone(), failure },
     }

@@ -100,7 +100,12 @@ CREATE UNIQUE INDEX one_active ON deployments (environment, pipeline, part) WHER
 "];
 
 /// How many migrations this version knows.
-pub(super) const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The version of SQLite that is built in.
+pub fn sqlite_version() -> &'static str {
+    rusqlite::version()
+}
 
 pub(super) fn open(path: &Path, create: bool) -> Result<Connection, RegistryError> {
     if rusqlite::version_number() < SQLITE_VERSION_MIN {

@@ -201,7 +201,8 @@ fn what_was_registered_is_shown_whole() {
     let file = scene.write("m.onnx", &model(&[]));
     scene.registry.add_model(&new_model("m", "1.0.0", &file)).unwrap();
     let text = "schema: pipeline/v1\nname: p\n";
-    let pipeline = NewPipeline { name: name("p"), version: Version::new(1, 0, 0), text, parsed: json!({"name": "p"}), files: &[] };
+    let pipeline =
+        NewPipeline { name: name("p"), version: Version::new(1, 0, 0), text, parsed: json!({"name": "p"}), files: &[] };
     scene.registry.add_pipeline(&pipeline).unwrap();
     let found = scene.other().resolve(Kind::Pipeline, &reference("p")).unwrap();
     assert_eq!(scene.registry.read(&found).unwrap(), text.as_bytes());

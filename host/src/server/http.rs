@@ -24,6 +24,7 @@ use crate::infer::{ErrorCode, InferError, RequestId};
 use crate::telemetry::Metrics;
 use failure::Failure;
 pub(super) use failure::refusal;
+pub(super) use response::json as response_json;
 
 /// Every route of the inference door.
 pub(super) fn router(shared: Arc<Shared>) -> Router {

@@ -5,6 +5,7 @@ use wasmtime::component::{HasSelf, Linker};
 use super::{GuestState, HeldRequest, HeldSession, HeldTensor};
 use crate::plugin::Finding;
 use crate::plugin::error::{Diagnostic, Failure, Severity};
+use crate::plugin::log::escaped;
 use crate::tensor::{Datatype, TensorSpec};
 
 mod context;
@@ -134,9 +135,9 @@ pub(crate) fn host_diagnostic(diagnostic: common::Diagnostic) -> Diagnostic {
 pub(crate) fn host_finding(finding: common::Finding) -> Finding {
     Finding {
         severity: host_severity(finding.severity),
-        code: finding.code,
-        message: finding.message,
-        subject: finding.subject,
+        code: escaped(&finding.code),
+        message: escaped(&finding.message),
+        subject: finding.subject.as_deref().map(escaped),
         data: finding.data,
     }
 }

@@ -96,6 +96,15 @@ pub(super) fn encode(response: &InferResponse, forms: &OutputForms) -> Result<En
     Ok(Encoded { json_length, pieces })
 }
 
+/// Writes a response with every output as JSON.
+///
+/// # Errors
+/// `InvalidInput` where an output has no JSON form.
+pub(in crate::server) fn json(response: &InferResponse) -> Result<Vec<u8>, InferError> {
+    let encoded = encode(response, &OutputForms::all_json())?;
+    Ok(encoded.pieces.front().map(|json| json.to_vec()).unwrap_or_default())
+}
+
 /// Why a tensor cannot be JSON, if it cannot.
 fn why_not_json(tensor: &Tensor) -> Option<&'static str> {
     const NOT_FINITE: &str = "it holds a number that is infinite or none, which JSON cannot say";

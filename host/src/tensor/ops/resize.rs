@@ -182,11 +182,13 @@ impl Pictures {
         let sides = [self.from.height, self.from.width, self.to.height, self.to.width];
         let sides = SIDE_BYTES * sides.into_iter().map(u64::from).sum::<u64>();
         let (from, to) = (self.from.area() as u64, self.to.area() as u64);
-        let width = datatype.width().unwrap_or(1) as u64;
-        // One picture between the passes, one that the crate may keep beside it, and a plane taken out and one put back.
-        let pixels = from.max(to).saturating_mul(4 * self.channels.min(4) as u64 * width.max(4));
         let direct = matches!(datatype, Datatype::Uint16 | Datatype::Fp32)
             || (datatype == Datatype::Uint8 && !self.shrinks_much());
+        let width = if direct { datatype.width().unwrap_or(4) as u64 } else { 4 };
+        // One picture between the passes and one that the crate may keep beside it; where channels are too many for the
+        // crate, these are planes, and so are one taken out and one put back.
+        let components = if self.channels <= 4 { 2 * self.channels as u64 } else { 4 };
+        let pixels = from.max(to).saturating_mul(components * width);
         let pictures = (self.count as u64).saturating_mul(self.channels as u64);
         let wide = if direct { 0 } else { pictures.saturating_mul(from.saturating_add(to)).saturating_mul(4) };
         sides.saturating_add(pixels).saturating_add(wide)

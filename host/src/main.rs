@@ -1,0 +1,7 @@
+//! The program `inferwit`. All that it does is in `cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    inferwit::cli::main()
+}
