@@ -1,5 +1,6 @@
 //! `cargo xtask bench pipeline`: where the time of `photo-check` goes, step by step, and what the host adds to the steps' own work.
 
+#[expect(dead_code, reason = "shared by the benchmarks, none of which uses all of it")]
 mod harness;
 
 use std::process::ExitCode;

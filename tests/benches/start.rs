@@ -1,5 +1,6 @@
 //! `cargo xtask bench start`: size of the program, time from `serve` to ready with everything cached, memory of a loaded plugin.
 
+#[expect(dead_code, reason = "shared by the benchmarks, none of which uses all of it")]
 mod harness;
 
 use std::fs;

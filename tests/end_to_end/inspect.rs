@@ -45,7 +45,7 @@ fn a_plugin_imports_what_it_uses_and_nothing_else() {
     };
     check("image", "processor", &["common", "tensors", "tensor-ops", "log", "context"]);
     check("detections", "processor", &["common", "tensors", "context"]);
-    check("checks", "validator", &["common", "tensors", "tensor-ops", "log", "context"]);
+    check("checks", "validator", &["common", "tensors", "tensor-ops", "context"]);
 }
 
 #[test]

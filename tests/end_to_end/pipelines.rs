@@ -193,12 +193,16 @@ fn what_is_wrong_with_a_file_is_told_with_its_place_and_a_remedy() {
     check(&one(&format!("plugin: echo, {io}, ^isolated: true")), "unknown-key", "isolation");
     check(&one(&format!("plugin: hostile, {io}, config: {{misbehave: ^refuse_open}}")), "step", "");
     check(&one(&format!("plugin: hostile, {io}, config: {{misbehave: ^refuse_oben}}")), "step", "");
-    check(&one(&format!("plugin: echo, {io}, ^on_finding: block")), "unsuited-key", "remove it");
-    check(&one(&format!("plugin: echo, {io}, outputs: ^{{}}")), "syntax", "");
+    check(&one(&format!("plugin: echo, {io}, on_finding: ^block")), "unsuited-key", "remove it");
+    check(&one(&format!("plugin: echo, {io}, ^outputs: {{}}")), "syntax", "");
     let circle = "outputs: [y]\nsteps:\n  - ^{name: a, plugin: echo, inputs: {tensor: z}, outputs: {tensor: y}}\n  - {name: b, plugin: echo, inputs: {tensor: y}, outputs: {tensor: z}}\n";
     check(circle, "cycle", "");
-    let int = "outputs: [z]\nsteps:\n  - {name: a, plugin: echo, inputs: {tensor: x}, outputs: {tensor: y}}\n  - {name: b, validate: checks, config: {checks: [{tensor: y, expect: {shape: ^nine}}]}}\n";
-    check(int, "step", "");
+    let expect = |text: &str| {
+        let checks = format!("config: {{checks: [{{tensor: y, expect: {{{text}}}}}]}}");
+        format!("{}  - {{name: b, validate: checks, {checks}}}\n", one(&format!("plugin: echo, {io}")))
+    };
+    check(&expect("shape: ^nine"), "step", "a list");
+    check(&expect("^shap: [9]"), "step", "did you mean `shape`?");
 }
 
 #[test]

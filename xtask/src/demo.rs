@@ -132,6 +132,7 @@ impl Demo<'_> {
             .arg(self.registry())
             .env("INFERWIT__SERVER__HTTP", "127.0.0.1:0")
             .env("INFERWIT__MONITORING__METRICS_PORT", "127.0.0.1:0")
+            .env("INFERWIT__MONITORING__TRACE_REQUESTS", "true")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log)

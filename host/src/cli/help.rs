@@ -102,9 +102,9 @@ mod tests {
 
     #[test]
     fn a_wrong_call_is_told_like_every_other_error() {
-        let error = command::<Cli>().try_get_matches_from(["inferwit", "modle"]).unwrap_err();
+        let error = command::<Cli>().try_get_matches_from(["inferwit", "modell"]).unwrap_err();
         let wrong = wrong_call(&error.render().to_string());
-        assert_eq!(wrong.to_string(), "unrecognized subcommand 'modle'");
+        assert_eq!(wrong.to_string(), "unrecognized subcommand 'modell'");
         assert_eq!(wrong.hint(), Some("a similar subcommand exists: 'model'"));
         let error = command::<Cli>().try_get_matches_from(["inferwit", "deploy", "photo"]).unwrap_err();
         let wrong = wrong_call(&error.render().to_string());

@@ -47,21 +47,29 @@ impl Checker {
                 }
             }
             ValidationErrorKind::AnyOf { context } | ValidationErrorKind::OneOfNotValid { context } => {
-                // Of several forms, the one that was meant is the one of the right type.
-                let is_other_type = |branch: &&Vec<ValidationError<'static>>| {
+                // Of several forms, the one that was meant is the one of the right type, and then of the right keys.
+                let is_right_type = |branch: &&Vec<ValidationError<'static>>| {
                     !branch.iter().any(|error| {
                         matches!(error.kind(), ValidationErrorKind::Type { .. })
                             && error.instance_path().as_str() == path
                     })
                 };
-                match context.iter().find(is_other_type) {
-                    Some(branch) => branch.iter().for_each(|error| self.explain(document, error, found)),
-                    None => found.push(document.diagnostic(
+                let forms: Vec<_> = context.iter().filter(is_right_type).collect();
+                match forms[..] {
+                    [] => found.push(document.diagnostic(
                         "wrong-type",
                         path,
                         format!("{} does not belong here", describe(instance)),
                         format!("write {}", expected_types(context)),
                     )),
+                    [only] => only.iter().for_each(|error| self.explain(document, error, found)),
+                    _ => match forms.iter().find(|form| missing_key(form, path).is_none()) {
+                        Some(form) => form.iter().for_each(|error| self.explain(document, error, found)),
+                        None => {
+                            let keys: Vec<&str> = forms.iter().filter_map(|form| missing_key(form, path)).collect();
+                            found.push(none_of(document, error, &keys));
+                        }
+                    },
                 }
             }
             _ => found.push(plain(document, error)),
@@ -79,6 +87,29 @@ impl Checker {
             .map(|properties| properties.keys().cloned().collect())
             .unwrap_or_default()
     }
+}
+
+/// The key that a form asks for and the value does not have.
+fn missing_key<'a>(form: &'a [ValidationError<'static>], path: &str) -> Option<&'a str> {
+    form.iter().find_map(|error| match error.kind() {
+        ValidationErrorKind::Required { property } if error.instance_path().as_str() == path => property.as_str(),
+        _ => None,
+    })
+}
+
+/// A mapping that has none of the keys that tell its forms apart.
+fn none_of(document: &Document, error: &ValidationError<'_>, keys: &[&str]) -> Diagnostic {
+    let path = error.instance_path().as_str();
+    let written = error.instance().as_object().and_then(|members| members.keys().next());
+    let Some(key) = written else {
+        let hint = suggest("", keys.iter().copied());
+        return document.diagnostic("missing-key", path, format!("`{}` is empty", label(path)), hint);
+    };
+    let path = join(path, key);
+    let hint = suggest(key, keys.iter().copied());
+    let mut diagnostic = document.diagnostic("unknown-key", &path, format!("unknown key `{key}`"), hint);
+    diagnostic.position = document.key_position(&path);
+    diagnostic
 }
 
 /// What is wrong with one value by itself.
