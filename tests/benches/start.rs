@@ -15,7 +15,6 @@ use inferwit::plugin::{EngineSettings, Interface, Isolation, Limits, OpenPlugin,
 use serde_json::json;
 
 #[path = "../end_to_end/fixtures.rs"]
-#[expect(dead_code, reason = "shared with the tests, which use all of it")]
 mod fixtures;
 
 /// From the start of `serve` to its line that says it is ready.
