@@ -24,6 +24,13 @@ impl Gate {
         Self { free: Mutex::new(places.max(1)), freed: Condvar::new() }
     }
 
+    /// Takes a place if there is one now.
+    pub(crate) fn try_enter(&self) -> Option<Place<'_>> {
+        let mut free = self.lock();
+        *free = free.checked_sub(1)?;
+        Some(Place(self))
+    }
+
     /// Waits for a place, but no longer than the deadline: then `None`.
     pub(crate) fn enter(&self, deadline: &Deadline) -> Option<Place<'_>> {
         let mut free = self.lock();

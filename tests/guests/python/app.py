@@ -8,7 +8,7 @@ import processor  # noqa: F401  (its import is part of the snapshot that the com
 SCHEMA = """{
   "$schema": "https://json-schema.org/draft/2020-12/schema",
   "type": "object",
-  "properties": {"scale": {"type": "number"}, "bias": {"type": "number"}},
+  "properties": {"scale": {"type": "number"}, "bias": {"type": "number"}, "pass": {"type": "boolean"}},
   "additionalProperties": false
 }"""
 

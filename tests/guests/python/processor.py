@@ -1,6 +1,6 @@
 """Scales a tensor with the host's `affine` kernel: reads its bytes only if asked to. A test plugin.
 
-Request parameters: `raise` (true or a text) raises an exception that is no failure, which the host sees as a trap;
+With `pass` in its configuration it returns its inputs as they are, the least that a call can do. Request parameters: `raise` (true or a text) raises an exception that is no failure, which the host sees as a trap;
 `refuse` answers with a failure; `own` (true) scales in Python instead of in the host.
 """
 
@@ -17,26 +17,32 @@ from wit_world.imports.tensors import Datatype, Tensor, TensorSpec
 
 
 class Processor(exports.Processor):
-    def __init__(self, scale: float, bias: float) -> None:
+    def __init__(self, scale: float, bias: float, pass_on: bool) -> None:
         self.scale = scale
         self.bias = bias
+        self.pass_on = pass_on
 
     @classmethod
     def open(cls, config: str) -> "Processor":
         values = json.loads(config or "{}")
+        pass_on = values.pop("pass", False)
+        if not isinstance(pass_on, bool):
+            raise Err([wrong("invalid-value", "`pass` is neither true nor false", "/pass")])
         unknown = sorted(set(values) - {"scale", "bias"})
         if unknown:
             raise Err([wrong("unknown-key", f"unknown key `{key}`", f"/{key}") for key in unknown])
         for key, value in values.items():
             if isinstance(value, bool) or not isinstance(value, (int, float)):
                 raise Err([wrong("invalid-value", f"`{key}` is no number", f"/{key}")])
-        return cls(float(values.get("scale", 1.0)), float(values.get("bias", 0.0)))
+        return cls(float(values.get("scale", 1.0)), float(values.get("bias", 0.0)), pass_on)
 
     def signature(self) -> Signature:
         spec = TensorSpec("tensor", Datatype.FP32, None, False)
         return Signature([spec], [spec])
 
     def process(self, inputs: list[tuple[str, Tensor]], request: Request) -> list[tuple[str, Tensor]]:
+        if self.pass_on:
+            return inputs
         asked = {name: parameter.value for name, parameter in request.parameters()}
         if asked.get("raise"):
             raise RuntimeError(str(asked["raise"]))
