@@ -76,6 +76,7 @@ fn main() -> ExitCode {
 
     let mut cases = vec![
         Case { name: "native call", repeats: 20_000, work: Box::new(|repeats| native_calls(&small, repeats)) },
+        Case { name: "empty call of a component", repeats: 20_000, work: empty_calls(&bench.engine) },
         Case { name: "warm, no tensor", repeats: 5_000, work: bench.call(&pass, None) },
         Case { name: "warm, one tensor in and out", repeats: 5_000, work: bench.call(&pass, Some(&small)) },
         Case { name: "fresh: instance, open, process, drop", repeats: 200, work: bench.call(&fresh, Some(&small)) },
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Case { name: "588 KiB passed on", repeats: 500, work: bench.call(&pass, Some(&picture)) },
         Case { name: "588 KiB read", repeats: 100, work: bench.call(&read, Some(&picture)) },
         Case { name: "588 KiB read and written", repeats: 100, work: bench.call(&read_all, Some(&picture)) },
+        Case { name: "Python, warm: one tensor passed on", repeats: 200, work: bench.call(&python_pass, Some(&small)) },
         Case {
             name: "Python, warm: one tensor, one kernel",
             repeats: 200,
@@ -113,6 +115,39 @@ fn native_calls(tensor: &Tensor, repeats: u64) {
     }
 }
 
+/// `(module (func (export "nop")))`
+const NOP: [u8; 33] = [
+    0x00, 0x61, 0x73, 0x6d, 0x01, 0x00, 0x00, 0x00, 0x01, 0x04, 0x01, 0x60, 0x00, 0x00, 0x03, 0x02, 0x01, 0x00, 0x07,
+    0x07, 0x01, 0x03, 0x6e, 0x6f, 0x70, 0x00, 0x00, 0x0a, 0x04, 0x01, 0x02, 0x00, 0x0b,
+];
+
+/// What the engine itself takes to enter and leave a warm guest that does nothing, its deadline set before each call.
+fn empty_calls<'a>(engine: &'a PluginEngine) -> Box<dyn FnMut(u64) + 'a> {
+    let mut resolve = wit_parser::Resolve::default();
+    let package =
+        resolve.push_str("nop.wit", "package bench:nop; world nop { export nop: func(); }").expect("valid WIT");
+    let world = resolve.select_world(&[package], None).expect("one world");
+    let mut module = NOP.to_vec();
+    wit_component::embed_component_metadata(&mut module, &resolve, world, wit_component::StringEncoding::UTF8)
+        .expect("a module takes a custom section");
+    let component = wit_component::ComponentEncoder::default()
+        .module(&module)
+        .and_then(|mut encoder| encoder.encode())
+        .expect("a component of one function");
+    let component = wasmtime::component::Component::new(engine.wasmtime(), component).expect("it compiles");
+    let mut store = wasmtime::Store::new(engine.wasmtime(), ());
+    store.set_epoch_deadline(1);
+    let linker = wasmtime::component::Linker::new(engine.wasmtime());
+    let instance = linker.instantiate(&mut store, &component).expect("it has no imports");
+    let nop = instance.get_typed_func::<(), ()>(&mut store, "nop").expect("it exports `nop`");
+    Box::new(move |repeats| {
+        for _ in 0..repeats {
+            store.set_epoch_deadline(1_000_000);
+            nop.call(&mut store, ()).expect("it does nothing");
+        }
+    })
+}
+
 fn rows(names: &[&'static str], times: &[Vec<f64>]) -> Vec<Row> {
     let of = |name: &str| &times[names.iter().position(|other| *other == name).expect("a case of this name")];
     let row = |name: &str| Row::new(name, of(name));
@@ -122,7 +157,8 @@ fn rows(names: &[&'static str], times: &[Vec<f64>]) -> Vec<Row> {
     let copied = of("memcpy of 588 KiB");
     vec![
         row("native call"),
-        beside("warm, no tensor", "native call").at_most(Bar::MedianNs(500.0)),
+        beside("empty call of a component", "native call").at_most(Bar::MedianNs(500.0)),
+        beside("warm, no tensor", "native call"),
         beside("warm, one tensor in and out", "native call").at_most(Bar::MedianNs(1_500.0)),
         beside("fresh: instance, open, process, drop", "native call").at_most(Bar::MedianNs(25_000.0)),
         row("memcpy of 588 KiB"),
