@@ -1,8 +1,9 @@
 //! `cargo xtask lint`: formatting, clippy, documentation, licences and sources of dependencies, spelling. Fixes nothing.
 
+use std::path::Path;
 use std::process::Command;
 
-use anyhow::Result;
+use anyhow::{Context, Result, bail};
 
 use crate::layout::Layout;
 use crate::progress::Step;
@@ -32,7 +33,7 @@ pub(crate) fn run(layout: &Layout, toolchain: &wasm::Toolchain) -> Result<()> {
     let deny = setup::cargo_deny_folder(layout).join("bin/cargo-deny");
     check(
         "licences and sources of dependencies",
-        Command::new(deny).current_dir(&layout.root).args([
+        Command::new(&deny).current_dir(&layout.root).args([
             "--config",
             ".deny.toml",
             "check",
@@ -42,12 +43,29 @@ pub(crate) fn run(layout: &Layout, toolchain: &wasm::Toolchain) -> Result<()> {
             "sources",
         ]),
     )?;
+    advisories(layout, &deny)?;
     match setup::wheel("typos") {
         Some(wheel) => {
             let typos = fetch::home(wheel, &layout.data).join("bin/typos");
             check("spelling", Command::new(typos).current_dir(&layout.root).args(["--config", ".typos.toml"]))?;
         }
         None => eprintln!("warning: spelling was not checked: no row for this machine in the table of fetched files"),
+    }
+    Ok(())
+}
+
+/// Known vulnerabilities of dependencies, where the database of them can be reached; said aloud where it cannot.
+fn advisories(layout: &Layout, deny: &Path) -> Result<()> {
+    let mut command = Command::new(deny);
+    command.current_dir(&layout.root).args(["--config", ".deny.toml", "check", "--hide-inclusion-graph", "advisories"]);
+    let output = command.output().context("start cargo-deny")?;
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.success() {
+        eprintln!("check advisories: none");
+    } else if said.contains("fetch advisory database") {
+        eprintln!("warning: advisories were not checked: their database cannot be reached from here");
+    } else {
+        bail!("advisories of dependencies:\n{said}");
     }
     Ok(())
 }

@@ -1,9 +1,9 @@
 //! Decodes the outputs of detection models into boxes, scores and landmarks. Runs no model.
 //!
-//! Of CenterFace, for one picture at a time. Inputs `heat` [1, 1, h, w], `scale` [1, 2, h, w], `offset` [1, 2, h, w] and
-//! `landmarks` [1, 10, h, w]; optionally `size` (UINT32 [2], width and height), to which boxes are clipped, and `ratio`
-//! (FP32 [2]), by which a resized picture's coordinates are divided. Outputs `boxes` [n, 4] as left, top, right, bottom,
-//! `scores` [n] and `landmarks` [n, 5, 2], best first. The request's parameter `min_score` replaces the threshold.
+//! Of CenterFace, for one picture at a time. Inputs `heat` `[1, 1, h, w]`, `scale` `[1, 2, h, w]`, `offset` `[1, 2, h, w]` and
+//! `landmarks` `[1, 10, h, w]`; optionally `size` (UINT32 `[2]`, width and height), to which boxes are clipped, and `ratio`
+//! (FP32 `[2]`), by which a resized picture's coordinates are divided. Outputs `boxes` `[n, 4]` as left, top, right, bottom,
+//! `scores` `[n]` and `landmarks` `[n, 5, 2]`, best first. The request's parameter `min_score` replaces the threshold.
 
 use inferwit_plugin::{
     Datatype, Diagnostic, Failure, Inputs, Outputs, Processor, Request, Signature, Tensor, TensorSpec, export,
