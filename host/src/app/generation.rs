@@ -8,7 +8,7 @@ use super::App;
 use super::error::AppError;
 use super::gather::{Assembly, Material};
 use crate::infer::{InferError, InferRequest, InferResponse, Trace};
-use crate::name::{Kind, Reference, Version};
+use crate::name::{Kind, Version};
 use crate::pipeline::document::Document;
 use crate::pipeline::plan::{Plan, Problem};
 use crate::pipeline::schema::Checker;
@@ -145,7 +145,7 @@ impl App {
             }]));
         }
         let material = assembly
-            .material(kind.artifact(), &exact(assembly, kind.artifact(), reference))
+            .material(kind.artifact(), reference)
             .ok_or_else(|| AppError::Unknown { reference: reference.to_string() })?;
         match kind {
             StepKind::Model => {
@@ -188,7 +188,7 @@ impl App {
         let mut models: BTreeMap<String, Arc<dyn GrantedModel>> = BTreeMap::new();
         for reference in &step.grants.models {
             let material = assembly
-                .material(Kind::Model, &exact(assembly, Kind::Model, reference))
+                .material(Kind::Model, reference)
                 .ok_or_else(|| AppError::Unknown { reference: reference.to_string() })?;
             let model = self.model(material, &assembly.model_options(material)?)?;
             for name in [material.name.to_string(), material.label()] {
@@ -197,18 +197,6 @@ impl App {
         }
         let grants = &step.grants;
         Ok(Grants { models, clock: grants.clock, random: grants.random, headers: grants.headers.clone() })
-    }
-}
-
-/// The reference under which the assembly knows it: as written, or as its bundle pins it.
-fn exact(assembly: &Assembly, kind: Kind, reference: &Reference) -> Reference {
-    match assembly.material(kind, reference) {
-        Some(_) => reference.clone(),
-        None => assembly
-            .materials
-            .iter()
-            .find(|material| material.kind == kind && material.name == reference.name)
-            .map_or_else(|| reference.clone(), |found| Reference::exact(found.name.clone(), found.version.clone())),
     }
 }
 
