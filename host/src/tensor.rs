@@ -164,6 +164,8 @@ pub enum TensorError {
     UnknownDatatype(String),
     #[error("shape {shape:?} of {datatype} needs {expected} bytes, got {got}")]
     WrongLength { datatype: Datatype, shape: Vec<u64>, expected: usize, got: usize },
+    #[error("{0} dimensions are more than {RANK_MAX}")]
+    TooManyDimensions(usize),
     #[error("shape {0:?} has more elements than can be addressed")]
     TooLarge(Vec<u64>),
     #[error("shape {shape:?} has {expected} elements, got {got}")]
@@ -180,8 +182,14 @@ pub enum TensorError {
     NotMultiple { name: String, axis: usize, multiple: u64, got: u64 },
 }
 
-/// The number of elements of a shape, or `TooLarge` where it overflows.
+/// The most dimensions of a tensor: a shape must not take more memory than its elements do.
+pub const RANK_MAX: usize = 64;
+
+/// The number of elements of a shape, or `TooLarge` where it overflows, or `TooManyDimensions`.
 pub fn element_count(shape: &[u64]) -> Result<usize, TensorError> {
+    if shape.len() > RANK_MAX {
+        return Err(TensorError::TooManyDimensions(shape.len()));
+    }
     shape
         .iter()
         .try_fold(1_usize, |count, &dimension| count.checked_mul(usize::try_from(dimension).ok()?))
@@ -376,6 +384,12 @@ impl Tensor {
         }
     }
 
+    /// What it takes in memory: its bytes and, of `BYTES`, where each element begins.
+    pub fn memory_bytes(&self) -> u64 {
+        let starts = self.starts.as_deref().map_or(0, size_of_val);
+        (self.bytes().len() + starts) as u64
+    }
+
     /// The memory itself, kept alive by what is returned. No copy.
     pub fn to_shared(&self) -> Bytes {
         match &self.data {
@@ -530,6 +544,15 @@ mod tests {
         }
         assert!(Tensor::zeros(Datatype::Fp64, &[1 << 61]).is_err());
         assert!(Tensor::from_bytes(Datatype::Bytes, &[1 << 40], &[0; 4]).is_err());
+    }
+
+    #[test]
+    fn a_shape_of_very_many_dimensions_is_refused() {
+        let shape = [1; RANK_MAX + 1];
+        assert!(Tensor::zeros(Datatype::Uint8, &shape[1..]).is_ok());
+        let refused = TensorError::TooManyDimensions(RANK_MAX + 1);
+        assert_eq!(Tensor::zeros(Datatype::Uint8, &shape).unwrap_err(), refused);
+        assert_eq!(Tensor::zeros(Datatype::Uint8, &[1]).unwrap().reshape(&shape).unwrap_err(), refused);
     }
 
     #[test]

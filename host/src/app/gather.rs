@@ -222,13 +222,12 @@ impl App {
 
     fn unregistered_model(&self, path: &Path) -> Result<Material, AppError> {
         let (name, version, options) = super::add::model_identity(path, &super::add::NewModelFile::of(path))?;
-        inspect_model(path)?;
-        let bytes = fs::read(path).map_err(AppError::file("read", path))?;
+        let digest = model_digest(path, &inspect_model(path)?.external)?;
         Ok(Material {
             kind: Kind::Model,
             name,
             version,
-            digest: Digest::of(&bytes),
+            digest,
             path: path.to_owned(),
             artifact: None,
             options: serde_json::to_value(&options).expect("options are plain data"),
@@ -253,7 +252,10 @@ impl App {
             match self.find(kind, reference, given.as_ref()) {
                 Ok(material) => {
                     let same = |other: &Material| {
-                        other.kind == kind && other.digest == material.digest && other.version == material.version
+                        other.kind == kind
+                            && other.name == material.name
+                            && other.version == material.version
+                            && other.digest == material.digest
                     };
                     let index = materials.iter().position(same).unwrap_or(materials.len());
                     if index == materials.len() {
@@ -338,6 +340,22 @@ impl App {
             platform: if is_model_alone { "onnx_onnxv1" } else { "inferwit_pipeline" },
         })
     }
+}
+
+/// As the registry would name it: of the file, or of all its files where it has external data.
+fn model_digest(path: &Path, external: &[String]) -> Result<Digest, AppError> {
+    let digest_of = |path: &Path| fs::read(path).map(|bytes| Digest::of(&bytes)).map_err(AppError::file("read", path));
+    let main = digest_of(path)?;
+    if external.is_empty() {
+        return Ok(main);
+    }
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let mut lines = vec![format!("model.onnx\0{}\n", main.hex())];
+    for name in external {
+        lines.push(format!("{name}\0{}\n", digest_of(&folder.join(name))?.hex()));
+    }
+    lines.sort_unstable();
+    Ok(Digest::of(lines.concat().as_bytes()))
 }
 
 pub(super) fn read_spec(path: &Path) -> Result<PipelineSpec, AppError> {

@@ -1,11 +1,16 @@
 //! Models: from the options file to what a backend is told, and the first runs before a model serves.
 
+use std::time::Duration;
+
 use super::error::AppError;
 use super::loader::cores;
 use crate::backend::{BackendError, Model, ModelOptions, Optimization, TensorOverride};
 use crate::config::{Config, GraphOptimization, ModelFile, ModelTensor};
 use crate::infer::Deadline;
 use crate::tensor::Tensor;
+
+/// A model whose first run takes longer does not load: its graph may be one that never ends.
+const WARM_UP_MAX: Duration = Duration::from_secs(60);
 
 /// The options of a model under this configuration, without a place for its optimised form.
 pub(super) fn options(config: &Config, file: &ModelFile) -> ModelOptions {
@@ -45,7 +50,7 @@ pub(super) fn warm_up(model: &dyn Model, label: &str, file: &ModelFile) -> Resul
             tensors.push((name.as_str(), tensor));
         }
         let inputs: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
-        model.run(&inputs, &[], &Deadline::never())?;
+        model.run(&inputs, &[], &Deadline::after(WARM_UP_MAX))?;
     }
     Ok(())
 }

@@ -70,7 +70,10 @@ impl Drop for Crew {
         self.shared.called.notify_all();
         for thread in self.threads.drain(..) {
             // Panics of steps are caught where steps run.
-            drop(thread.join());
+            // The last owner may be a thread of the crew itself, which cannot wait for its own end.
+            if thread.thread().id() != thread::current().id() {
+                drop(thread.join());
+            }
         }
     }
 }

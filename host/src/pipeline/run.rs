@@ -14,6 +14,7 @@ use super::spec::{OnFinding, StepKind};
 use super::step::{Done, Given, Named};
 use crate::infer::{RequestContext, StepOutcome, StepTrace};
 use crate::plugin::{Finding, Severity};
+use crate::telemetry::sanitized;
 use crate::tensor::{Signature, Tensor};
 
 /// The tensors of one request, and what its steps have left so far.
@@ -144,6 +145,9 @@ impl State {
     }
 }
 
+/// So many bytes of a name that a plugin made up are shown.
+const NAME_SHOWN_MAX: usize = 100;
+
 /// Whether each output is in the signature, fits it, and is there once. Backends see to that themselves.
 fn check_outputs(step: &PlanStep, signature: &Signature, outputs: &Named) -> Result<(), PipelineError> {
     if step.kind == StepKind::Model {
@@ -151,10 +155,15 @@ fn check_outputs(step: &PlanStep, signature: &Signature, outputs: &Named) -> Res
     }
     for (position, (name, tensor)) in outputs.iter().enumerate() {
         if outputs[..position].iter().any(|(other, _)| other == name) {
-            return Err(output_error(step, format!("`{name}` twice")));
+            return Err(output_error(step, format!("`{}` twice", sanitized(name, NAME_SHOWN_MAX))));
         }
         match signature.outputs.iter().find(|spec| spec.name == *name) {
-            None => return Err(output_error(step, format!("`{name}`, which is not in its signature"))),
+            None => {
+                return Err(output_error(
+                    step,
+                    format!("`{}`, which is not in its signature", sanitized(name, NAME_SHOWN_MAX)),
+                ));
+            }
             Some(spec) => spec.check(tensor).map_err(|error| output_error(step, error.to_string()))?,
         }
     }

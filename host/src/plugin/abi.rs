@@ -52,6 +52,8 @@ pub(crate) struct GuestState {
     handles_max: u32,
     pub(crate) grants: Arc<Grants>,
     pub(crate) log: GuestLog,
+    /// Sleeps that the guest has begun. It may keep the wait itself, so an instance that sleeps serves no second request.
+    pub(crate) sleeps: u32,
     /// The request being answered; `None` outside of `process` and `check`.
     pub(crate) request: Option<Arc<RequestContext>>,
     /// When the call must have ended.
@@ -73,6 +75,7 @@ impl GuestState {
             handles_max: limits.handles,
             grants: Arc::clone(grants),
             log: log.clone(),
+            sleeps: 0,
             request: None,
             deadline: Deadline::never(),
             allowed_ns: 0,

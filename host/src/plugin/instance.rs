@@ -12,6 +12,7 @@ use super::abi::v0_1::{self, bindings};
 use super::abi::{GuestState, HeldRequest, HeldTensor};
 use super::error::{Diagnostic, Failure, PluginError, PluginLabel, Stage};
 use super::limits::{Limit, LimitReached};
+use super::log::escaped;
 use super::{Finding, Interface, Mount, Plugin, PluginInfo};
 use crate::infer::{Deadline, RequestContext};
 use crate::tensor::{Signature, Tensor, TensorSpec};
@@ -107,7 +108,7 @@ impl Instance {
         for (name, handle) in results {
             let held = state.release::<HeldTensor>(handle).map_err(|error| PluginError::Contract {
                 label: label.clone(),
-                reason: format!("output `{name}`: {error}"),
+                reason: format!("output `{}`: {error}", escaped(&name)),
             })?;
             outputs.push((name, held.tensor));
         }
@@ -143,7 +144,7 @@ impl Instance {
     /// Whether it may serve another request: it kept no handle, and has memory left.
     pub(crate) fn is_reusable(&self) -> bool {
         let state = self.store.data();
-        state.handles == 0 && !state.memory.is_nearly_full()
+        state.handles == 0 && state.sleeps == 0 && !state.memory.is_nearly_full()
     }
 }
 
@@ -161,7 +162,7 @@ pub(crate) fn describe(plugin: &Plugin, mount: &Mount) -> Result<PluginInfo, Plu
     Ok(PluginInfo {
         name: info.name,
         version: info.version,
-        description: info.description,
+        description: escaped(&info.description),
         config_schema: info.config_schema,
         labels: info.labels,
     })
@@ -243,7 +244,7 @@ impl<S: BorrowMut<Store<GuestState>>> Call<'_, S> {
             _ if root.contains("fuel allocated for hostcalls") => {
                 PluginError::Limit { label, stage, limit: Limit::SentBytes }
             }
-            _ => PluginError::Trap { label, stage, reason: super::log::escaped(&root) },
+            _ => PluginError::Trap { label, stage, reason: escaped(&root) },
         }
     }
 }

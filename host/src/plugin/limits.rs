@@ -43,8 +43,8 @@ impl Limits {
             handles: 4096,
             sent_bytes: 64 << 20,
             tensor_bytes: 256 << 20,
-            concurrency: cores * 2,
-            warm_instances: cores * 2,
+            concurrency: cores,
+            warm_instances: cores,
         }
     }
 }

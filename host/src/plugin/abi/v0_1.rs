@@ -123,12 +123,12 @@ pub(crate) fn host_severity(severity: common::Severity) -> Severity {
 pub(crate) fn host_diagnostic(diagnostic: common::Diagnostic) -> Diagnostic {
     Diagnostic {
         severity: host_severity(diagnostic.severity),
-        code: diagnostic.code,
-        message: diagnostic.message,
+        code: escaped(&diagnostic.code),
+        message: escaped(&diagnostic.message),
         position: diagnostic.span.map(|span| (span.line, span.column)),
-        path: diagnostic.path,
-        rule: diagnostic.rule,
-        hint: diagnostic.hint,
+        path: diagnostic.path.as_deref().map(escaped),
+        rule: diagnostic.rule.as_deref().map(escaped),
+        hint: diagnostic.hint.as_deref().map(escaped),
     }
 }
 

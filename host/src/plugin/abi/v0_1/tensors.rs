@@ -15,7 +15,7 @@ use crate::tensor::{Datatype, Tensor, TensorError, element_count};
 impl GuestState {
     /// Gives the guest a tensor that was made for it and counts its memory.
     pub(super) fn hold_new(&mut self, tensor: Tensor) -> wasmtime::Result<Result<Resource<HeldTensor>, GuestError>> {
-        let Some(charge) = self.tensors.charge(tensor.bytes().len() as u64) else {
+        let Some(charge) = self.tensors.charge(tensor.memory_bytes()) else {
             return Ok(Err(GuestError::Exhausted));
         };
         let handle = self.hold(HeldTensor { tensor, charge: Some(charge) })?;
