@@ -19,7 +19,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 pub use artifact::{
-    Added, Artifact, ModelRecord, NewModel, NewPipeline, NewPlugin, PipelineRecord, PluginRecord, Record,
+    Added, Artifact, ModelRecord, NewModel, NewPipeline, NewPlugin, PipelineRecord, PluginRecord, Record, model_digest,
 };
 pub use bundle::{Bundle, BundleParts, Pin};
 pub use deployment::{ActiveBundle, ChangeToken, Deployed, Deployment, Order};

@@ -13,7 +13,9 @@ use crate::name::{Digest, Kind, Label, Name, Reference, Selector, Version};
 use crate::pipeline::document::Diagnostic;
 use crate::pipeline::spec::{PipelineSpec, StepKind};
 use crate::plugin::{Interface, Isolation, Usage};
-use crate::registry::{ActiveBundle, Artifact, Bundle, BundleParts, Pin, Record, RegistryError, inspect_model};
+use crate::registry::{
+    ActiveBundle, Artifact, Bundle, BundleParts, Pin, Record, RegistryError, inspect_model, model_digest,
+};
 use crate::tensor::Signature;
 
 /// The largest pipeline file.
@@ -340,22 +342,6 @@ impl App {
             platform: if is_model_alone { "onnx_onnxv1" } else { "inferwit_pipeline" },
         })
     }
-}
-
-/// As the registry would name it: of the file, or of all its files where it has external data.
-fn model_digest(path: &Path, external: &[String]) -> Result<Digest, AppError> {
-    let digest_of = |path: &Path| fs::read(path).map(|bytes| Digest::of(&bytes)).map_err(AppError::file("read", path));
-    let main = digest_of(path)?;
-    if external.is_empty() {
-        return Ok(main);
-    }
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let mut lines = vec![format!("model.onnx\0{}\n", main.hex())];
-    for name in external {
-        lines.push(format!("{name}\0{}\n", digest_of(&folder.join(name))?.hex()));
-    }
-    lines.sort_unstable();
-    Ok(Digest::of(lines.concat().as_bytes()))
 }
 
 pub(super) fn read_spec(path: &Path) -> Result<PipelineSpec, AppError> {

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::{RegistryError, at, during};
 use super::format::{self, FormatError, ModelFormat};
 use super::store::{Source, Staged, StoredFile};
-use super::{Registry, deployment};
+use super::{Registry, deployment, store};
 use crate::name::{Digest, Kind, Label, Name, Reference, Selector, Version};
 use rows::{insert_entry, insert_files, select};
 pub(super) use rows::{parsed, table};
@@ -128,6 +128,17 @@ impl Added {
             Self::New(artifact) | Self::AlreadyThere(artifact) => artifact,
         }
     }
+}
+
+/// The digest under which a model would be registered, with the external data that it names.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn model_digest(file: &Path, external: &[String]) -> Result<Digest, RegistryError> {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let mut sources = vec![(MODEL_FILE, file.to_owned())];
+    sources.extend(external.iter().map(|name| (name.as_str(), folder.join(name))));
+    store::digest_in_place(&sources)
 }
 
 /// What every kind has in common when it is registered.

@@ -3,7 +3,7 @@
 //! A crash leaves a staging folder, or an artifact that no row names: both are harmless.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
@@ -139,6 +139,19 @@ fn digest_of(files: &[StoredFile]) -> Digest {
     Digest::of(lines.concat().as_bytes())
 }
 
+/// What the artifact of these files would be named, without storing them; the first is the main one.
+pub(super) fn digest_in_place(sources: &[(&str, PathBuf)]) -> Result<Digest, RegistryError> {
+    let files: Vec<StoredFile> = sources
+        .iter()
+        .map(|(name, path)| {
+            let mut file = open_source(path, true).map_err(at("read", path))?;
+            let (sha256, size_bytes) = copy_hashed(&mut file, &mut io::sink()).map_err(at("read", path))?;
+            Ok(StoredFile { path: (*name).to_owned(), sha256, size_bytes })
+        })
+        .collect::<Result<_, RegistryError>>()?;
+    Ok(digest_of(&files))
+}
+
 fn stage_one(folder: &Path, source: &Source<'_>) -> Result<StoredFile, RegistryError> {
     let name = match source {
         Source::Bytes(name, _) | Source::File { name, .. } => *name,
@@ -169,7 +182,7 @@ fn open_source(path: &Path, follow_links: bool) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags).open(path)
 }
 
-fn copy_hashed(from: &mut impl Read, to: &mut File) -> io::Result<(Digest, u64)> {
+fn copy_hashed(from: &mut impl Read, to: &mut impl Write) -> io::Result<(Digest, u64)> {
     let mut hasher = Sha256::new();
     let mut buffer = vec![0; 1 << 20];
     let mut size_bytes = 0;
