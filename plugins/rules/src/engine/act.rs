@@ -1,0 +1,463 @@
+//! The actions of one firing: all expressions are evaluated on the state in which the rule fired, then all is applied.
+
+use super::agenda::Flow;
+use super::search::{Bindings, Bound, World};
+use super::{Engine, Halt, RunError};
+use crate::cel::{EvalError, Program};
+use crate::model::{Action, CellSource, Emit, Piece, RuleSet, heap_cell};
+use crate::schema::FieldType;
+use crate::store::{NONE, encode};
+use crate::value::Value;
+
+/// What an action does, evaluated.
+enum Effect {
+    Assert { template: u16, cells: Vec<u64> },
+    Modify { template: u16, row: u32, cells: Vec<(u16, u64)> },
+    Retract { template: u16, row: u32 },
+    Emit(Box<super::decide::Emitted>),
+}
+
+/// What a batch did to tables.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// Template, row, whether it was added.
+    changes: Vec<(u16, u32, bool)>,
+    retracted: Vec<(u16, u32)>,
+}
+
+impl Engine {
+    pub(super) fn act(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        entry: u32,
+    ) -> Result<Flow, Halt> {
+        let description = &rules.rules[rule as usize];
+        let mut effects = Vec::with_capacity(description.actions.len());
+        let mut flow = Flow::On;
+        for action in &description.actions {
+            match action {
+                Action::Derive { template, cells: sources } | Action::Assert { template, cells: sources } => {
+                    let mut cells = Vec::with_capacity(sources.len());
+                    self.make_cells(rules, rule, body, bindings, *template, sources, &mut cells)?;
+                    effects.push(Effect::Assert { template: *template, cells });
+                }
+                Action::Modify { slot, cells } => {
+                    let template = description.bodies[body as usize].slots[*slot as usize];
+                    let row = bindings.rows[*slot as usize];
+                    let mut changed = Vec::with_capacity(cells.len());
+                    for (field, source) in cells {
+                        let cell = self.make_cell(rules, rule, body, bindings, (template, *field), source)?;
+                        changed.push((*field, cell));
+                    }
+                    effects.push(Effect::Modify { template, row, cells: changed });
+                }
+                Action::Retract { slot } => {
+                    let template = description.bodies[body as usize].slots[*slot as usize];
+                    effects.push(Effect::Retract { template, row: bindings.rows[*slot as usize] });
+                }
+                Action::Emit(emit) => {
+                    effects.push(Effect::Emit(Box::new(self.emitted(rules, rule, body, bindings, emit)?)));
+                }
+                Action::Stop { all: true } => flow = Flow::End,
+                Action::Stop { all: false } if flow == Flow::On => flow = Flow::NextPhase,
+                Action::Stop { .. } => {}
+            }
+        }
+        let mut batch = Batch::default();
+        for (place, effect) in effects.into_iter().enumerate() {
+            match effect {
+                Effect::Assert { template, cells } => self.state(template, &cells, &mut batch),
+                Effect::Modify { template, row, cells } => {
+                    self.modify(rules, (rule, body, bindings), (template, row), &cells, &mut batch)?;
+                }
+                Effect::Retract { template, row } => {
+                    self.retract(rules, (rule, body, bindings), template, row, &mut batch)?;
+                }
+                Effect::Emit(emitted) => self.decide(rules, (rule, place as u32), entry, *emitted),
+            }
+        }
+        self.check_facts()?;
+        self.publish(batch);
+        Ok(flow)
+    }
+
+    /// States a fact; one of the same key is replaced.
+    pub(super) fn state(&mut self, template: u16, cells: &[u64], batch: &mut Batch) {
+        if let Some(row) = self.tables[template as usize].stated_with_key(cells) {
+            if self.tables[template as usize].row(row) == cells {
+                return;
+            }
+            self.unstate(template, row, batch);
+        }
+        if let Some(row) = self.tables[template as usize].equal_to(cells) {
+            // Rules derive it already, or did until now.
+            if self.recorder.watches_facts() {
+                self.recorder.stated((template, row), None);
+            }
+            self.stamp(template, row);
+            self.head_changed(template);
+            return;
+        }
+        let row = self.append(template, cells);
+        self.stamp(template, row);
+        batch.changes.push((template, row, true));
+        if self.rules.derived[template as usize] {
+            let table = &self.tables[template as usize];
+            if let Some(other) = table.find_by_key(cells, |known| known != cells) {
+                let conflict = super::Conflict { template, rows: (other, row), rule: self.current };
+                self.supports.conflicts.push(conflict);
+            }
+            self.head_changed(template);
+        }
+    }
+
+    fn stamp(&mut self, template: u16, row: u32) {
+        if let Some(stamps) = &mut self.tables[template as usize].stamps {
+            stamps[row as usize] = self.next_stamp;
+            self.next_stamp += 1;
+        }
+    }
+
+    /// Takes the statement of a fact away; it stays where rules derive it.
+    fn unstate(&mut self, template: u16, row: u32, batch: &mut Batch) {
+        if let Some(stamps) = &mut self.tables[template as usize].stamps {
+            stamps[row as usize] = 0;
+        }
+        if self.rules.derived[template as usize] {
+            self.head_changed(template);
+            let is_counted =
+                self.rules.strata.iter().any(|stratum| stratum.heads.contains(&template) && stratum.keeps_matches());
+            // Without counts, the evaluation of its stratum decides.
+            if !is_counted || self.supports.is_supported(template, row) {
+                return;
+            }
+        }
+        self.kill(template, row);
+        batch.changes.push((template, row, false));
+    }
+
+    fn modify(
+        &mut self,
+        rules: &RuleSet,
+        from: (u32, u16, &Bindings),
+        (template, row): (u16, u32),
+        cells: &[(u16, u64)],
+        batch: &mut Batch,
+    ) -> Result<(), Halt> {
+        if batch.retracted.contains(&(template, row)) {
+            return Err(self.action_error(
+                rules,
+                from,
+                "modify-after-retract",
+                "a fact is modified after it was retracted",
+            ));
+        }
+        let Some(row) = self.present(template, row) else {
+            return Err(self.action_error(
+                rules,
+                from,
+                "modify-after-retract",
+                "a fact is modified after it was retracted",
+            ));
+        };
+        if !self.is_stated(template, row) {
+            return Err(self.action_error(rules, from, "derived-fact", "a fact that only rules derive is modified"));
+        }
+        let mut changed = self.tables[template as usize].row(row).to_vec();
+        for &(field, cell) in cells {
+            changed[field as usize] = cell;
+            if self.tables[template as usize].has_mask() {
+                let mask = changed.len() - 1;
+                changed[mask] &= !(1 << field);
+            }
+        }
+        if self.tables[template as usize].row(row) != changed {
+            self.unstate(template, row, batch);
+            self.state(template, &changed, batch);
+        }
+        Ok(())
+    }
+
+    /// The version of a fact that is there now: an action of the same firing may have replaced it.
+    fn present(&self, template: u16, row: u32) -> Option<u32> {
+        let table = &self.tables[template as usize];
+        table.stated_with_key(table.row(row)).or_else(|| table.with_key(table.row(row)))
+    }
+
+    fn retract(
+        &mut self,
+        rules: &RuleSet,
+        from: (u32, u16, &Bindings),
+        template: u16,
+        row: u32,
+        batch: &mut Batch,
+    ) -> Result<(), Halt> {
+        if batch.retracted.contains(&(template, row)) {
+            return Ok(());
+        }
+        batch.retracted.push((template, row));
+        let Some(row) = self.present(template, row) else { return Ok(()) };
+        if !self.is_stated(template, row) {
+            return Err(self.action_error(rules, from, "derived-fact", "a fact that only rules derive is retracted"));
+        }
+        self.unstate(template, row, batch);
+        Ok(())
+    }
+
+    /// Retracts a fact from outside, between two runs.
+    pub(super) fn withdraw(&mut self, template: u16, row: u32, batch: &mut Batch) {
+        if self.tables[template as usize].is_alive(row) && self.is_stated(template, row) {
+            self.unstate(template, row, batch);
+        }
+    }
+
+    /// Leads what a batch changed, in sum, to those that wait for it.
+    pub(super) fn publish(&mut self, batch: Batch) {
+        if self.recorder.watches_facts() {
+            self.record_changes(&batch);
+        }
+        let changes = &batch.changes;
+        for &(template, row, is_added) in changes {
+            let is_passing =
+                changes.iter().any(|&(other, same, added)| other == template && same == row && added != is_added);
+            if is_passing {
+                continue;
+            }
+            self.recent_change(template, row);
+            if is_added { self.added(template, row) } else { self.removed(template, row) }
+        }
+    }
+
+    /// The changes of a batch as statements, replacements and retractions.
+    fn record_changes(&mut self, batch: &Batch) {
+        let is_net =
+            |&&(template, row, is_added): &&(u16, u32, bool)| !batch.changes.contains(&(template, row, !is_added));
+        let net: Vec<(u16, u32, bool)> = batch.changes.iter().filter(is_net).copied().collect();
+        let has_key = |engine: &Self, template: u16, left: u32, right: u32| {
+            let table = &engine.tables[template as usize];
+            let key = &engine.rules.schema.templates[template as usize].key;
+            key.iter().all(|&field| table.cell(left, field) == table.cell(right, field))
+        };
+        for &(template, row, is_added) in &net {
+            let other = net.iter().find(|&&(other, version, added)| {
+                other == template && added != is_added && has_key(self, template, version, row)
+            });
+            match (is_added, other) {
+                (true, other) => self.recorder.stated((template, row), other.map(|&(_, before, _)| before)),
+                (false, None) if self.rules.derived[template as usize] => self.recorder.underived((template, row)),
+                (false, None) => self.recorder.retracted((template, row)),
+                (false, Some(_)) => {}
+            }
+        }
+    }
+
+    fn action_error(
+        &self,
+        rules: &RuleSet,
+        (rule, body, bindings): (u32, u16, &Bindings),
+        code: &'static str,
+        message: &str,
+    ) -> Halt {
+        Halt::Error(Box::new(RunError {
+            code,
+            rule: Some(rule),
+            bindings: self.named(rules, rule, body, bindings),
+            message: format!("an action of `{}`: {message}", rules.rules[rule as usize].id),
+        }))
+    }
+
+    pub(super) fn make_cells(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        template: u16,
+        sources: &[CellSource],
+        cells: &mut Vec<u64>,
+    ) -> Result<(), Halt> {
+        let mut mask = 0;
+        for (field, source) in sources.iter().enumerate() {
+            let cell = match source {
+                CellSource::Cell(at) => {
+                    let from = rules.rules[rule as usize].bodies[body as usize].slots[at.slot as usize];
+                    self.tables[from as usize].cell(bindings.rows[at.slot as usize], at.field)
+                }
+                CellSource::Missing => {
+                    mask |= 1 << field;
+                    0
+                }
+                source => self.make_cell(rules, rule, body, bindings, (template, field as u16), source)?,
+            };
+            cells.push(cell);
+        }
+        if self.tables[template as usize].has_mask() {
+            cells.push(mask);
+        }
+        Ok(())
+    }
+
+    fn make_cell(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        (template, field): (u16, u16),
+        source: &CellSource,
+    ) -> Result<u64, Halt> {
+        match source {
+            CellSource::Constant(cell) => Ok(*cell),
+            CellSource::Default(constant) => {
+                let ty = self.types[template as usize][field as usize];
+                Ok(heap_cell(constant, ty, &mut self.heap))
+            }
+            CellSource::Missing => Ok(0),
+            CellSource::Cell(at) => {
+                let from = rules.rules[rule as usize].bodies[body as usize].slots[at.slot as usize];
+                Ok(self.tables[from as usize].cell(bindings.rows[at.slot as usize], at.field))
+            }
+            CellSource::Program(program) => {
+                let value = self.value_of(rules, rule, body, bindings, program)?;
+                let schema = &rules.schema.templates[template as usize];
+                let known = &schema.fields[field as usize];
+                self.checked_cell(value, known).map_err(|reason| {
+                    let message = format!("field `{}` of `{}`: {reason}", known.name, schema.name);
+                    self.action_error(rules, (rule, body, bindings), "value-out-of-range", &message)
+                })
+            }
+        }
+    }
+
+    /// Evaluates an expression of an action.
+    fn value_of(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        program: &Program,
+    ) -> Result<Value, Halt> {
+        let world = World { rules, tables: &self.tables, types: &self.types };
+        let slots = &rules.rules[rule as usize].bodies[body as usize].slots;
+        let frame = Bound { world, slots, rows: &bindings.rows, values: &bindings.values };
+        program.eval(&frame, &mut self.heap).map_err(|error| match error {
+            EvalError::Stopped(stop) => stop.into(),
+            error => self.action_error(rules, (rule, body, bindings), "evaluation", error.message()),
+        })
+    }
+
+    fn emitted(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        emit: &Emit,
+    ) -> Result<super::decide::Emitted, Halt> {
+        let subject = match &emit.subject {
+            None => None,
+            Some(program) => {
+                let value = self.value_of(rules, rule, body, bindings, program)?;
+                let mut text = String::new();
+                crate::cel::write_text(value, &self.heap, &mut text);
+                Some(text)
+            }
+        };
+        let message = match &emit.message {
+            None => None,
+            Some(pieces) => {
+                let mut text = String::new();
+                for piece in pieces {
+                    match piece {
+                        Piece::Text(piece) => text.push_str(piece),
+                        Piece::Hole(program) => {
+                            let value = self.value_of(rules, rule, body, bindings, program)?;
+                            crate::cel::write_text(value, &self.heap, &mut text);
+                        }
+                    }
+                }
+                Some(text)
+            }
+        };
+        let data = match &emit.data {
+            None => None,
+            Some(data) => {
+                let mut json = String::new();
+                self.data_json(rules, (rule, body, bindings), data, &mut json)?;
+                Some(json)
+            }
+        };
+        let positions = &rules.rules[rule as usize].bodies[body as usize].positions;
+        let because = positions.iter().map(|position| (position.template, bindings.rows[position.slot as usize]));
+        let because = because.filter(|&(_, row)| row != NONE).collect();
+        Ok(super::decide::Emitted { decision: emit.decision, code: emit.code, subject, message, data, because })
+    }
+
+    fn data_json(
+        &mut self,
+        rules: &RuleSet,
+        from: (u32, u16, &Bindings),
+        data: &crate::model::Data,
+        json: &mut String,
+    ) -> Result<(), Halt> {
+        use crate::model::Data;
+        match data {
+            Data::Null => json.push_str("null"),
+            Data::Value(program) => {
+                let value = self.value_of(rules, from.0, from.1, from.2, program)?;
+                crate::json::write_value(value, &self.heap, json);
+            }
+            Data::List(items) => {
+                json.push('[');
+                for (place, item) in items.iter().enumerate() {
+                    if place > 0 {
+                        json.push(',');
+                    }
+                    self.data_json(rules, from, item, json)?;
+                }
+                json.push(']');
+            }
+            Data::Map(entries) => {
+                json.push('{');
+                for (place, (name, item)) in entries.iter().enumerate() {
+                    if place > 0 {
+                        json.push(',');
+                    }
+                    crate::canonical::write_text(json, name);
+                    json.push(':');
+                    self.data_json(rules, from, item, json)?;
+                }
+                json.push('}');
+            }
+        }
+        Ok(())
+    }
+
+    /// A value as a cell of a field, if the field allows it.
+    pub(super) fn checked_cell(&mut self, value: Value, field: &crate::schema::FieldSchema) -> Result<u64, String> {
+        let scalar = FieldType { list: false, ..field.ty };
+        match value {
+            Value::List(list) if field.ty.list => {
+                let values = self.heap.list(list).to_vec();
+                if field.len.is_some_and(|len| len as usize != values.len()) {
+                    return Err(format!("{} elements instead of {}", values.len(), field.len.unwrap_or_default()));
+                }
+                for &value in &values {
+                    let cell = encode(value, scalar.scalar).ok_or("an element is not of the field's type")?;
+                    super::check::cell(cell, field, &self.heap)?;
+                }
+                Ok(u64::from(self.heap.intern_list(&values).0))
+            }
+            value if !field.ty.list => {
+                let cell = encode(value, scalar.scalar).ok_or("the value is not of the field's type")?;
+                super::check::cell(cell, field, &self.heap)?;
+                Ok(cell)
+            }
+            _ => Err("the value is not of the field's type".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,668 @@
+//! Derive rules: each stratum brought to its fixpoint, set at a time, and kept there when facts change.
+//!
+//! A stratum that the agenda may change and that is not recursive keeps its matches as entries and counts what supports
+//! each fact. Any other is evaluated semi-naively: only matches with a new fact are looked for; after a removal it is
+//! evaluated anew beside what is there, and the difference is what changed.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::search::Bindings;
+use super::{Engine, Halt, LimitKind, RunError};
+use crate::model::{Action, Listener, ListenerKind, Rule, RuleSet, Stratum};
+use crate::plan::Pin;
+use crate::store::NONE;
+
+/// Two facts of one key.
+#[derive(Clone, Copy, Debug)]
+pub struct Conflict {
+    pub template: u16,
+    pub rows: (u32, u32),
+    pub rule: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct StratumState {
+    pub(super) is_touched: bool,
+    needs_rebuild: bool,
+    /// Rows of each template that were taken into account.
+    seen: Vec<u32>,
+    /// For each rule of the stratum, its matches.
+    counts: Vec<u64>,
+    /// Activations of rules whose matches can be found more than once.
+    found: HashSet<Vec<u32>>,
+    suspects: Vec<u32>,
+    /// Facts whose support changed, of strata that count it.
+    touched: Vec<(u16, u32)>,
+    born: Vec<(u16, u32, u32)>,
+}
+
+impl StratumState {
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// What supports derived facts, where it is counted.
+#[derive(Debug, Default)]
+pub(super) struct Supports {
+    counts: Vec<Vec<u32>>,
+    /// Facts that entries derived: template, row, next of the entry.
+    links: Vec<(u16, u32, u32)>,
+    pub(super) conflicts: Vec<Conflict>,
+}
+
+impl Supports {
+    pub(super) fn clear(&mut self, templates: usize) {
+        self.counts.resize_with(templates, Vec::new);
+        self.counts.iter_mut().for_each(Vec::clear);
+        self.links.clear();
+        self.conflicts.clear();
+    }
+
+    fn of(&mut self, template: u16, row: u32) -> &mut u32 {
+        let counts = &mut self.counts[template as usize];
+        if counts.len() <= row as usize {
+            counts.resize(row as usize + 1, 0);
+        }
+        &mut counts[row as usize]
+    }
+
+    pub(super) fn is_supported(&mut self, template: u16, row: u32) -> bool {
+        *self.of(template, row) > 0
+    }
+}
+
+/// Bytes are looked at once in so many new facts.
+const FACTS_BETWEEN_LOOKS: u64 = 4096;
+
+impl Engine {
+    /// Brings all derive rules to their fixpoint.
+    pub(super) fn fixpoint(&mut self) -> Result<(), Halt> {
+        let rules = Rc::clone(&self.rules);
+        if self.is_initial {
+            return self.first_fixpoint(&rules);
+        }
+        self.hand_out_suspects();
+        for place in 0..rules.strata.len() {
+            if !self.strata[place].is_touched && self.strata[place].suspects.is_empty() {
+                continue;
+            }
+            self.strata[place].is_touched = false;
+            let stratum = &rules.strata[place];
+            match stratum.keeps_matches() {
+                true => self.keep(&rules, place)?,
+                false if self.strata[place].needs_rebuild => self.rebuild(&rules, place)?,
+                false => self.extend(&rules, place)?,
+            }
+            self.hand_out_suspects();
+        }
+        self.refuse_conflicts(&rules)
+    }
+
+    fn first_fixpoint(&mut self, rules: &RuleSet) -> Result<(), Halt> {
+        for template in 0..self.tables.len() as u16 {
+            self.count_all(rules, template);
+        }
+        for (place, stratum) in rules.strata.iter().enumerate() {
+            self.strata[place].counts = vec![0; stratum.rules.len()];
+            if stratum.keeps_matches() {
+                for &rule in &stratum.rules {
+                    self.wake_bodies(rules, rule);
+                }
+                self.keep(rules, place)?;
+            } else {
+                let everything = vec![0; self.tables.len()];
+                self.rounds(rules, place, everything, true)?;
+                self.strata[place].seen = self.lengths();
+            }
+            for &head in &stratum.heads {
+                self.count_all(rules, head);
+            }
+        }
+        self.is_initial = false;
+        self.strata.iter_mut().for_each(|stratum| stratum.is_touched = false);
+        for &rule in &rules.agenda {
+            self.wake_bodies(rules, rule);
+        }
+        self.refuse_conflicts(rules)
+    }
+
+    /// Counts the facts of a template where they are all new.
+    fn count_all(&mut self, rules: &RuleSet, template: u16) {
+        let live = self.tables[template as usize].live;
+        for group in &rules.alphas.groups[template as usize] {
+            if group.columns.is_empty() {
+                for &alpha in &group.alphas {
+                    let known = self.alpha_counts[alpha as usize];
+                    self.alpha_counts[alpha as usize] = live;
+                    if known == 0 && live > 0 {
+                        self.fill_positions(rules, alpha);
+                    }
+                }
+                continue;
+            }
+            for &alpha in &group.alphas {
+                self.alpha_counts[alpha as usize] = 0;
+            }
+        }
+        if rules.alphas.groups[template as usize].iter().all(|group| group.columns.is_empty()) {
+            return;
+        }
+        let table = &self.tables[template as usize];
+        let counts = &mut self.alpha_counts;
+        let mut filled = Vec::new();
+        for row in table.living() {
+            rules.alphas.of_row(template as usize, table.row(row), |alpha| {
+                if !rules.alphas.has_values(alpha) {
+                    return;
+                }
+                if counts[alpha as usize] == 0 {
+                    filled.push(alpha);
+                }
+                counts[alpha as usize] += 1;
+            });
+        }
+        for alpha in filled {
+            self.fill_positions(rules, alpha);
+        }
+    }
+
+    /// Positions that wait for an alpha have a fact now.
+    fn fill_positions(&mut self, rules: &RuleSet, alpha: u32) {
+        for listener in rules.alphas.listeners(alpha) {
+            if let ListenerKind::Position(_) = listener.kind {
+                self.zeros[self.body_base[listener.rule as usize] as usize + listener.body as usize] -= 1;
+            }
+        }
+    }
+
+    fn wake_bodies(&mut self, rules: &RuleSet, rule: u32) {
+        for body in 0..rules.rules[rule as usize].bodies.len() as u16 {
+            if self.zeros[self.body_id(rule, body) as usize] == 0 {
+                self.wake(rule, body, Pin::Nothing, None);
+            }
+        }
+    }
+
+    fn lengths(&self) -> Vec<u32> {
+        self.tables.iter().map(crate::store::Table::len).collect()
+    }
+
+    pub(super) fn note_stratum_change(&mut self, rules: &RuleSet, listener: Listener, is_added: bool) {
+        let stratum = self.stratum_of[listener.rule as usize] as usize;
+        let body = &rules.rules[listener.rule as usize].bodies[listener.body as usize];
+        let is_monotone = match listener.kind {
+            ListenerKind::Position(place) => body.positions[place as usize].distinct.is_none(),
+            ListenerKind::Step(_) => false,
+        };
+        self.strata[stratum].is_touched = true;
+        self.strata[stratum].needs_rebuild |= !is_added || !is_monotone;
+    }
+
+    fn hand_out_suspects(&mut self) {
+        let mut kept = Vec::new();
+        for entry in std::mem::take(&mut self.suspects) {
+            match self.stratum_of[self.memory.entries[entry as usize].rule as usize] {
+                NONE => kept.push(entry),
+                stratum => self.strata[stratum as usize].suspects.push(entry),
+            }
+        }
+        self.suspects = kept;
+    }
+
+    /// A fact of a derived template was stated or given up, so that what derives it has to be looked at again.
+    pub(super) fn head_changed(&mut self, template: u16) {
+        for place in 0..self.rules.strata.len() {
+            let stratum = &self.rules.strata[place];
+            if stratum.heads.contains(&template) && !stratum.keeps_matches() {
+                self.strata[place].is_touched = true;
+                self.strata[place].needs_rebuild = true;
+            }
+        }
+    }
+
+    /// Matches with facts that are new since the stratum was evaluated.
+    fn extend(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
+        let seen = std::mem::take(&mut self.strata[place].seen);
+        let before = self.lengths();
+        self.rounds(rules, place, seen, false)?;
+        self.strata[place].seen = self.lengths();
+        for &head in &rules.strata[place].heads {
+            for row in before[head as usize]..self.tables[head as usize].len() {
+                self.added(head, row);
+            }
+        }
+        // What the stratum itself gave is no reason to look at it again.
+        self.strata[place].is_touched = false;
+        self.strata[place].needs_rebuild = false;
+        Ok(())
+    }
+
+    /// Evaluates a stratum anew in other tables and takes over the difference.
+    fn rebuild(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
+        let stratum = &rules.strata[place];
+        self.strata[place].counts.fill(0);
+        self.strata[place].found.clear();
+        let facts = self.facts;
+        let conflicts = self.supports.conflicts.len();
+        for &head in &stratum.heads {
+            self.swap_in(head);
+        }
+        self.recorder.begin_rebuild();
+        let result = self.rounds(rules, place, vec![0; self.tables.len()], true);
+        if matches!(result, Err(Halt::Error(_))) {
+            // The error names rows of the tables as they are now.
+            return result;
+        }
+        for &head in &stratum.heads {
+            std::mem::swap(&mut self.tables[head as usize], &mut self.scratch[head as usize]);
+        }
+        self.facts = facts;
+        result?;
+        let mut changes = Vec::new();
+        let mut new = Vec::new();
+        for &head in &stratum.heads {
+            self.take_difference(head, &mut changes, &mut new);
+        }
+        // Those that were met name rows of the other tables.
+        self.supports.conflicts.truncate(conflicts);
+        self.find_conflicts(stratum.rules[0], &new);
+        self.record_rebuilt(rules, &new);
+        self.strata[place].seen = self.lengths();
+        for (template, row, is_added) in changes {
+            if is_added { self.added(template, row) } else { self.removed(template, row) }
+        }
+        self.strata[place].is_touched = false;
+        self.strata[place].needs_rebuild = false;
+        Ok(())
+    }
+
+    /// Conflicts of facts that are new after an evaluation of the stratum of `rule`: template, row there, row.
+    fn find_conflicts(&mut self, rule: u32, new: &[(u16, u32, u32)]) {
+        for &(template, _, row) in new {
+            let table = &self.tables[template as usize];
+            if let Some(other) = table.find_by_key(table.row(row), |cells| cells != table.row(row)) {
+                self.supports.conflicts.push(Conflict { template, rows: (other, row), rule });
+            }
+        }
+    }
+
+    /// Puts an empty table in the place of a head's; facts that were stated are in it.
+    fn swap_in(&mut self, head: u16) {
+        let place = head as usize;
+        self.scratch[place].clear();
+        std::mem::swap(&mut self.tables[place], &mut self.scratch[place]);
+        let kept: Vec<(Vec<u64>, u32)> = match &self.scratch[place].stamps {
+            None => Vec::new(),
+            Some(stamps) => self.scratch[place]
+                .living()
+                .filter(|&row| stamps[row as usize] != 0)
+                .map(|row| (self.scratch[place].row(row).to_vec(), stamps[row as usize]))
+                .collect(),
+        };
+        for (cells, stamp) in kept {
+            let row = self.append(head, &cells);
+            if let Some(stamps) = &mut self.tables[place].stamps {
+                stamps[row as usize] = stamp;
+            }
+        }
+    }
+
+    /// Makes a head's table hold what the scratch table holds.
+    fn take_difference(&mut self, head: u16, changes: &mut Vec<(u16, u32, bool)>, built: &mut Vec<(u16, u32, u32)>) {
+        let place = head as usize;
+        let gone: Vec<u32> = self.tables[place]
+            .living()
+            .filter(|&row| self.scratch[place].equal_to(self.tables[place].row(row)).is_none())
+            .collect();
+        let new: Vec<(u32, Vec<u64>)> = self.scratch[place]
+            .living()
+            .map(|row| (row, self.scratch[place].row(row)))
+            .filter(|(_, cells)| self.tables[place].equal_to(cells).is_none())
+            .map(|(row, cells)| (row, cells.to_vec()))
+            .collect();
+        for row in gone {
+            self.kill(head, row);
+            self.recorder.underived((head, row));
+            changes.push((head, row, false));
+        }
+        for (from, cells) in new {
+            let row = self.append(head, &cells);
+            built.push((head, from, row));
+            changes.push((head, row, true));
+        }
+    }
+
+    /// Rounds of a semi-naive evaluation: rows before `low` are old, those behind are new.
+    fn rounds(&mut self, rules: &RuleSet, place: usize, mut low: Vec<u32>, is_first: bool) -> Result<(), Halt> {
+        let stratum = &rules.strata[place];
+        let mut high = self.lengths();
+        if is_first {
+            for at in 0..stratum.rules.len() {
+                self.whole(rules, place, at, &high)?;
+            }
+            low.clone_from(&high);
+            high = self.lengths();
+        }
+        let mut depth = 0;
+        while low != high {
+            depth += 1;
+            if depth > self.budget.depth_max {
+                return Err(Halt::Limit(LimitKind::Depth));
+            }
+            for at in 0..stratum.rules.len() {
+                self.round(rules, place, at, (&low, &high))?;
+            }
+            low.clone_from(&high);
+            high = self.lengths();
+        }
+        Ok(())
+    }
+
+    /// All matches of a rule.
+    fn whole(&mut self, rules: &RuleSet, place: usize, at: usize, high: &[u32]) -> Result<(), Halt> {
+        let stratum = &rules.strata[place];
+        let rule = stratum.rules[at];
+        for (body_place, body) in rules.rules[rule as usize].bodies.iter().enumerate() {
+            let is_hopeless = body.positions.iter().any(|position| {
+                !stratum.heads.contains(&position.template) && self.alpha_counts[position.alpha as usize] == 0
+            });
+            if is_hopeless {
+                continue;
+            }
+            let mut search = self.begin(rule, body_place as u16, Pin::Nothing, None);
+            search.ends.extend(body.positions.iter().map(|position| high[position.template as usize]));
+            while self.advance(&mut search)? {
+                self.derive(rules, place, at, search.body, &search.bindings)?;
+            }
+            self.spare.push(search);
+        }
+        Ok(())
+    }
+
+    /// Matches of a rule with a new row: at the first position that has one, so that each is found once.
+    fn round(&mut self, rules: &RuleSet, place: usize, at: usize, (low, high): (&[u32], &[u32])) -> Result<(), Halt> {
+        let rule = rules.strata[place].rules[at];
+        for (body_place, body) in rules.rules[rule as usize].bodies.iter().enumerate() {
+            for (pinned, position) in body.positions.iter().enumerate() {
+                let template = position.template as usize;
+                if low[template] == high[template] {
+                    continue;
+                }
+                let pin = Pin::Position(pinned as u16);
+                let mut search = self.begin(rule, body_place as u16, pin, None);
+                for row in low[template]..high[template] {
+                    let variant = Rc::clone(&search.variant);
+                    search.restart(variant, rule, body_place as u16, Some((position.template, row)));
+                    search.ends.extend(body.positions.iter().enumerate().map(|(other, position)| {
+                        let bounds = if other < pinned { low } else { high };
+                        bounds[position.template as usize]
+                    }));
+                    while self.advance(&mut search)? {
+                        self.derive(rules, place, at, search.body, &search.bindings)?;
+                    }
+                }
+                self.spare.push(search);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one match of a derive rule.
+    fn derive(&mut self, rules: &RuleSet, place: usize, at: usize, body: u16, bindings: &Bindings) -> Result<(), Halt> {
+        let rule = rules.strata[place].rules[at];
+        let description = &rules.rules[rule as usize];
+        if let Some(erring) = &bindings.erring {
+            return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
+        }
+        if description.is_loose() {
+            let mut words = Vec::new();
+            self.activation(description, bindings, body, &mut words);
+            words.push(rule);
+            if !self.strata[place].found.insert(words) {
+                return Ok(());
+            }
+        }
+        self.strata[place].counts[at] += 1;
+        self.stats.derivations += 1;
+        self.each_head(rules, rule, body, bindings, |engine, template, cells| {
+            if !engine.is_known(rule, template, cells) {
+                let row = engine.append(template, cells);
+                engine.record_derived(rule, body, (template, row), bindings)?;
+                engine.check_facts()?;
+                if engine.facts % FACTS_BETWEEN_LOOKS == 0 {
+                    engine.check_bytes()?;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// For traces and explanations.
+    #[inline]
+    fn record_derived(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
+        if !self.recorder.watches_facts() {
+            return Ok(());
+        }
+        if self.recorder.is_full() {
+            let bound = self.bound(rule, body, bindings);
+            self.recorder.derived(rule, fact, bound);
+        }
+        let is_lasting = !self.rules.strata[self.stratum_of[rule as usize] as usize].is_dynamic && self.is_initial;
+        if self.recorder.keeps_firings && !is_lasting {
+            let acted = self.acted(rule, body, bindings)?;
+            self.recorder.born(fact, acted);
+        }
+        Ok(())
+    }
+
+    /// Facts that were made in other tables have rows now: template, row there, row here.
+    fn record_rebuilt(&mut self, rules: &RuleSet, new: &[(u16, u32, u32)]) {
+        let Some((mut rebuilt, mut reborn)) = self.recorder.end_rebuild() else { return };
+        let row_of = |engine: &Self, template: u16, row: u32| {
+            let (table, scratch) = (&engine.tables[template as usize], &engine.scratch[template as usize]);
+            table.equal_to(scratch.row(row)).unwrap_or(row)
+        };
+        for &(template, from, row) in new {
+            if let Some((rule, mut bindings)) = rebuilt.remove(&(template, from)) {
+                let heads = &rules.strata[self.stratum_of[rule as usize] as usize].heads;
+                for (_, template, row) in &mut bindings {
+                    if heads.contains(template) {
+                        *row = row_of(self, *template, *row);
+                    }
+                }
+                self.recorder.derived(rule, (template, row), bindings);
+            }
+            if let Some(mut acted) = reborn.remove(&(template, from)) {
+                let heads = &rules.strata[self.stratum_of[acted.rule as usize] as usize].heads;
+                let positions = &rules.rules[acted.rule as usize].bodies[acted.body as usize].positions;
+                for (row, position) in acted.rows.iter_mut().zip(positions) {
+                    if heads.contains(&position.template) {
+                        *row = row_of(self, position.template, *row);
+                    }
+                }
+                self.recorder.born((template, row), acted);
+            }
+        }
+    }
+
+    /// Whether a derived fact is there already; one of its key that differs is noted.
+    fn is_known(&mut self, rule: u32, template: u16, cells: &[u64]) -> bool {
+        let table = &self.tables[template as usize];
+        let Some(row) = table.with_key(cells) else { return false };
+        if table.row(row) == cells || table.equal_to(cells).is_some() {
+            return true;
+        }
+        let new = table.len();
+        self.supports.conflicts.push(Conflict { template, rows: (row, new), rule });
+        false
+    }
+
+    /// Computes what a match derives.
+    pub(super) fn each_head(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        mut each: impl FnMut(&mut Self, u16, &[u64]) -> Result<(), Halt>,
+    ) -> Result<(), Halt> {
+        let description: &Rule = &rules.rules[rule as usize];
+        for action in &description.actions {
+            let Action::Derive { template, cells: sources } = action else { continue };
+            let mut cells = std::mem::take(&mut self.cells);
+            cells.clear();
+            let made = self.make_cells(rules, rule, body, bindings, *template, sources, &mut cells);
+            let result = made.and_then(|()| each(self, *template, &cells));
+            self.cells = cells;
+            result?;
+        }
+        Ok(())
+    }
+
+    /// Brings a stratum whose matches are kept up to date.
+    fn keep(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
+        let stratum: &Stratum = &rules.strata[place];
+        while let Some(entry) = self.strata[place].suspects.pop() {
+            self.review(entry)?;
+        }
+        for (at, &rule) in stratum.rules.iter().enumerate() {
+            while let Some((body, pin, row)) = self.rule_states[rule as usize].fresh.pop() {
+                let mut search = self.begin(rule, body, pin, row);
+                while self.advance(&mut search)? {
+                    self.keep_match(rules, place, at, body, &search.bindings)?;
+                }
+                self.spare.push(search);
+            }
+        }
+        self.close(place)
+    }
+
+    fn keep_match(
+        &mut self,
+        rules: &RuleSet,
+        place: usize,
+        at: usize,
+        body: u16,
+        bindings: &Bindings,
+    ) -> Result<(), Halt> {
+        let rule = rules.strata[place].rules[at];
+        if let Some(erring) = &bindings.erring {
+            return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
+        }
+        let mut words = std::mem::take(&mut self.words);
+        self.activation(&rules.rules[rule as usize], bindings, body, &mut words);
+        let is_known = self.memory.find(rule, &words).is_some();
+        self.words = words;
+        if is_known {
+            return Ok(());
+        }
+        let entry = self.remember(rules, rule, body, bindings);
+        self.strata[place].counts[at] += 1;
+        self.stats.derivations += 1;
+        self.each_head(rules, rule, body, bindings, |engine, template, cells| {
+            let row = match engine.tables[template as usize].equal_to(cells) {
+                Some(row) => row,
+                None => {
+                    let row = engine.append(template, cells);
+                    engine.record_derived(rule, body, (template, row), bindings)?;
+                    engine.strata[place].born.push((template, row, rule));
+                    engine.check_facts()?;
+                    row
+                }
+            };
+            *engine.supports.of(template, row) += 1;
+            let next = engine.memory.entries[entry as usize].effect;
+            engine.memory.entries[entry as usize].effect = engine.supports.links.len() as u32;
+            engine.supports.links.push((template, row, next));
+            Ok(())
+        })
+    }
+
+    /// Takes back what an entry of a derive rule derived.
+    pub(super) fn withdraw_derived(&mut self, rule: u32, effect: u32) {
+        let stratum = self.stratum_of[rule as usize] as usize;
+        if let Some(at) = self.rules.strata[stratum].rules.iter().position(|&known| known == rule) {
+            self.strata[stratum].counts[at] -= 1;
+        }
+        let mut link = effect;
+        while link != NONE {
+            let (template, row, next) = self.supports.links[link as usize];
+            *self.supports.of(template, row) -= 1;
+            self.strata[stratum].touched.push((template, row));
+            link = next;
+        }
+    }
+
+    /// Makes the changes of a stratum known, after all of them.
+    fn close(&mut self, place: usize) -> Result<(), Halt> {
+        let touched = std::mem::take(&mut self.strata[place].touched);
+        let mut gone = Vec::new();
+        for (template, row) in touched {
+            let is_stated = self.is_stated(template, row);
+            if !self.supports.is_supported(template, row) && !is_stated && self.tables[template as usize].is_alive(row)
+            {
+                self.kill(template, row);
+                self.recorder.underived((template, row));
+                gone.push((template, row));
+            }
+        }
+        let born = std::mem::take(&mut self.strata[place].born);
+        for &(template, row, rule) in &born {
+            let table = &self.tables[template as usize];
+            let other = table.find_by_key(table.row(row), |cells| cells != table.row(row));
+            if let Some(other) = other {
+                self.supports.conflicts.push(Conflict { template, rows: (other, row), rule });
+            }
+        }
+        if self.is_initial {
+            return Ok(());
+        }
+        for (template, row) in gone {
+            self.removed(template, row);
+        }
+        for (template, row, _) in born {
+            if self.tables[template as usize].is_alive(row) {
+                self.added(template, row);
+            }
+        }
+        self.strata[place].is_touched = false;
+        Ok(())
+    }
+
+    pub(super) fn is_stated(&self, template: u16, row: u32) -> bool {
+        match &self.tables[template as usize].stamps {
+            Some(stamps) => stamps[row as usize] != 0,
+            None => !self.rules.derived[template as usize],
+        }
+    }
+
+    fn refuse_conflicts(&mut self, rules: &RuleSet) -> Result<(), Halt> {
+        let conflicts = std::mem::take(&mut self.supports.conflicts);
+        for conflict in conflicts {
+            let table = &self.tables[conflict.template as usize];
+            let (left, right) = conflict.rows;
+            if left >= table.len() || right >= table.len() || !table.is_alive(left) || !table.is_alive(right) {
+                continue;
+            }
+            let mut facts = [self.fact_text(conflict.template, left), self.fact_text(conflict.template, right)];
+            facts.sort();
+            let name = &rules.schema.templates[conflict.template as usize].name;
+            return Err(Halt::Error(Box::new(RunError {
+                code: "conflict",
+                rule: Some(conflict.rule),
+                bindings: Vec::new(),
+                message: format!("two facts of one key of `{name}`: {} and {}", facts[0], facts[1]),
+            })));
+        }
+        Ok(())
+    }
+
+    /// The matches of a derive rule that hold.
+    pub(super) fn matches_of(&self, rule: u32) -> u64 {
+        let stratum = self.stratum_of[rule as usize] as usize;
+        let at = self.rules.strata.get(stratum).and_then(|known| known.rules.iter().position(|&known| known == rule));
+        at.and_then(|at| self.strata[stratum].counts.get(at)).copied().unwrap_or_default()
+    }
+}

@@ -1,0 +1,192 @@
+//! Small rule sets, and what they do.
+
+use std::rc::Rc;
+
+use super::{Budget, Ended, Engine};
+use crate::document;
+use crate::file;
+use crate::model::resolve;
+use crate::rows::read_facts;
+use crate::schema::Constant;
+
+const BUDGET: Budget = Budget {
+    work_max: 10_000_000,
+    firings_max: 1000,
+    firings_per_rule_max: 1000,
+    facts_max: 100_000,
+    depth_max: 1000,
+    bytes_max: 1 << 30,
+};
+
+fn engine(rules: &str) -> Engine {
+    let file = file::parse(rules.as_bytes()).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let rules = resolve(&file).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let params: Vec<Constant> = rules.params.iter().map(|param| param.default.clone()).collect();
+    Engine::new(Rc::new(rules), &params, BUDGET, || false)
+}
+
+/// What a run leaves: facts of all templates but tables, then decisions, one a line.
+fn run(rules: &str, facts: &str) -> Vec<String> {
+    let mut engine = engine(rules);
+    let node = document::parse(facts.as_bytes()).expect("facts are YAML");
+    let facts = read_facts(&node, &engine.rules.schema).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    let ended = engine.begin_with_rows(&facts);
+    describe(&engine, &ended)
+}
+
+fn describe(engine: &Engine, ended: &Ended) -> Vec<String> {
+    match ended {
+        Ended::Well => {}
+        Ended::Limit(limit) => return vec![format!("limit {}", limit.kind.name())],
+        Ended::Error(error) => return vec![format!("error {}: {}", error.code, error.message)],
+    }
+    let mut lines = Vec::new();
+    for (place, template) in engine.rules.schema.templates.iter().enumerate() {
+        if template.origin == crate::schema::Origin::Table {
+            continue;
+        }
+        for row in engine.facts_of(place) {
+            let mut line = format!("{} ", template.name);
+            crate::rows::write_row(&mut line, &engine.constants(place, row), template);
+            lines.push(line);
+        }
+    }
+    let decided = engine.decided().expect("decisions agree");
+    for &place in &decided.result {
+        let decision = &decided.all[place];
+        let subject = decision.subject.as_deref().unwrap_or("-");
+        let message = decision.message.as_deref().unwrap_or("-");
+        lines.push(format!("{}/{} {subject} {message}", decision.decision, decision.code));
+    }
+    lines
+}
+
+fn check(rules: &str, facts: &str, expected: &[&str]) {
+    let rules = format!("schema: rules/v1\nname: t\nversion: 1.0.0\n{rules}");
+    assert_eq!(run(&rules, facts), expected, "{rules}\n{facts}");
+}
+
+const EDGES: &str = "
+facts:
+  edge: {origin: input, fields: {a: int, b: int}}
+  path: {origin: derived, fields: {a: int, b: int}}
+rules:
+  - {id: base, when: [{match: edge, as: e}], then: [{derive: {path: {a: e.a, b: e.b}}}]}
+  - id: step
+    when: [{match: path, as: p}, {match: edge, as: e, where: e.a == p.b}]
+    then: [{derive: {path: {a: p.a, b: e.b}}}]
+";
+
+#[test]
+fn closure_is_complete() {
+    check(
+        EDGES,
+        "{edge: [{a: 1, b: 2}, {a: 2, b: 3}, {a: 3, b: 1}]}",
+        &[
+            r#"edge {"a":1,"b":2}"#,
+            r#"edge {"a":2,"b":3}"#,
+            r#"edge {"a":3,"b":1}"#,
+            r#"path {"a":1,"b":1}"#,
+            r#"path {"a":1,"b":2}"#,
+            r#"path {"a":1,"b":3}"#,
+            r#"path {"a":2,"b":1}"#,
+            r#"path {"a":2,"b":2}"#,
+            r#"path {"a":2,"b":3}"#,
+            r#"path {"a":3,"b":1}"#,
+            r#"path {"a":3,"b":2}"#,
+            r#"path {"a":3,"b":3}"#,
+        ],
+    );
+}
+
+#[test]
+fn agenda_fires_newest_first_and_sees_its_own_changes() {
+    check(
+        "
+facts:
+  n: {origin: input, key: [id], fields: {id: int, left: int}}
+  log: {origin: output, stated: true, key: [at], fields: {at: int, id: int}}
+  clock: {origin: input, key: [], fields: {now: int}}
+rules:
+  - id: tick
+    when: [{match: n, as: x, where: x.left > 0}, {match: clock, as: c}]
+    then:
+      - modify: x
+        set: {left: x.left - 1}
+      - modify: c
+        set: {now: c.now + 1}
+      - assert: {log: {at: c.now, id: x.id}}
+",
+        "{n: [{id: 1, left: 1}, {id: 2, left: 2}], clock: [{now: 0}]}",
+        &[
+            r#"clock {"now":3}"#,
+            r#"log {"at":0,"id":2}"#,
+            r#"log {"at":1,"id":2}"#,
+            r#"log {"at":2,"id":1}"#,
+            r#"n {"id":1,"left":0}"#,
+            r#"n {"id":2,"left":0}"#,
+        ],
+    );
+}
+
+#[test]
+fn logical_decisions_go_with_their_match() {
+    check(
+        "
+facts:
+  a: {origin: input, key: [id], fields: {id: int}}
+  b: {origin: input, key: [id], fields: {id: int}}
+rules:
+  - {id: say, salience: 10, when: [{match: a, as: x}, {not: {match: b, as: y, where: y.id == x.id}}], then: [{emit: {decision: no, code: B, subject: x.id}}]}
+  - {id: make, when: [{match: a, as: x, where: x.id > 1}], then: [{assert: {b: {id: x.id}}}]}
+",
+        "{a: [{id: 1}, {id: 2}]}",
+        &[r#"a {"id":1}"#, r#"a {"id":2}"#, r#"b {"id":2}"#, "no/B 1 -"],
+    );
+}
+
+#[test]
+fn loops_end_with_a_limit() {
+    check(
+        "
+facts: {a: {origin: input, key: [id], fields: {id: int}}}
+rules: [{id: grow, when: [{match: a, as: x}], then: [{assert: {a: {id: x.id + 1}}}]}]
+",
+        "{a: [{id: 1}]}",
+        &["limit max_firings"],
+    );
+}
+
+#[test]
+fn a_search_that_goes_on_looks_again_at_conditions_above() {
+    check(
+        "
+facts:
+  det: {origin: input, key: [id], fields: {id: int, frame: int}}
+  seen: {origin: derived, stated: true, key: [id], fields: {id: int, frame: int}}
+  alert: {origin: output, stated: true, key: [frame], fields: {frame: int}}
+rules:
+  - {id: see, when: [{match: det, as: d}], then: [{assert: {seen: {id: d.id, frame: d.frame}}}]}
+  - id: crowd
+    salience: -1
+    when:
+      - {match: seen, as: a}
+      - {match: seen, as: b, where: b.id > a.id && b.frame == a.frame}
+      - {not: {match: alert, as: z, where: z.frame == a.frame}}
+    then: [{assert: {alert: {frame: a.frame}}}, {emit: {decision: d, code: C, subject: a.id}}]
+",
+        "{det: [{id: 1, frame: 0}, {id: 2, frame: 0}, {id: 3, frame: 0}, {id: 4, frame: 0}]}",
+        &[
+            r#"alert {"frame":0}"#,
+            r#"det {"frame":0,"id":1}"#,
+            r#"det {"frame":0,"id":2}"#,
+            r#"det {"frame":0,"id":3}"#,
+            r#"det {"frame":0,"id":4}"#,
+            r#"seen {"frame":0,"id":1}"#,
+            r#"seen {"frame":0,"id":2}"#,
+            r#"seen {"frame":0,"id":3}"#,
+            r#"seen {"frame":0,"id":4}"#,
+            "d/C 1 -",
+        ],
+    );
+}
