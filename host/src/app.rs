@@ -1,9 +1,12 @@
 //! The application: the only place where configuration, registry, backends, plugins and pipelines meet.
 //!
+//! `rules` and `rules_engine` know rule sets and the engine that the program carries for them.
+//!
 //! `gather` finds what a pipeline names and seals it into a bundle, `load` makes a generation of it, `golden` runs its tests, `add` and
 //! `deploy` change the registry, `serving` holds the generations that doors answer from.
 
 mod add;
+mod compiled_rules;
 mod deploy;
 mod error;
 mod gather;
@@ -11,6 +14,9 @@ mod generation;
 mod golden;
 mod loader;
 mod models;
+mod redeploy;
+mod rules;
+mod rules_engine;
 mod serving;
 
 use std::path::PathBuf;
@@ -24,12 +30,14 @@ pub use error::AppError;
 pub use gather::{Assembly, Target};
 pub use generation::Generation;
 pub use golden::TestResult;
+pub use redeploy::{RedeployPlan, Redeployed};
+pub use rules::RulesReport;
 pub use serving::{Follower, Serving};
 
 use crate::backend::Backend;
 use crate::backend::onnxruntime::OnnxRuntime;
 use crate::config::Config;
-use crate::pipeline::Crew;
+use crate::pipeline::{Crew, RecordSettings, Recorder};
 use crate::plugin::PluginEngine;
 use crate::registry::{Registry, RegistryPaths};
 
@@ -44,6 +52,8 @@ pub struct App {
     surroundings: Surroundings,
     registry: OnceLock<Registry>,
     loader: Loader,
+    /// `None` inside where nothing is to be recorded.
+    recorder: OnceLock<Option<Arc<Recorder>>>,
 }
 
 /// What of the process's environment the application looks at.
@@ -56,7 +66,13 @@ pub struct Surroundings {
 
 impl App {
     pub fn new(config: Config, surroundings: Surroundings) -> Arc<Self> {
-        Arc::new(Self { config, surroundings, registry: OnceLock::new(), loader: Loader::default() })
+        Arc::new(Self {
+            config,
+            surroundings,
+            registry: OnceLock::new(),
+            loader: Loader::default(),
+            recorder: OnceLock::new(),
+        })
     }
 
     pub fn config(&self) -> &Config {
@@ -99,6 +115,29 @@ impl App {
     /// If it is not available, with where it was looked for.
     pub fn onnxruntime(&self) -> Result<OnnxRuntime, AppError> {
         loader::open_onnxruntime(&self.config, &self.surroundings)
+    }
+
+    /// Records the runs of rule sets that are loaded from now on, if the configuration says where. For servers: tests of a
+    /// pipeline are no traffic.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn start_recording(&self) -> Result<(), AppError> {
+        let record = &self.config.rules.record;
+        let recorder = match &record.path {
+            None => None,
+            Some(path) => {
+                let settings =
+                    RecordSettings { path, bytes_max: record.bytes_max, sample: record.sample, redact: &record.redact };
+                Some(Arc::new(Recorder::start(&settings).map_err(AppError::file("open", path))?))
+            }
+        };
+        self.recorder.get_or_init(|| recorder);
+        Ok(())
+    }
+
+    fn recorder(&self) -> Option<Arc<Recorder>> {
+        self.recorder.get().cloned().flatten()
     }
 
     fn crew(&self) -> Result<&Arc<Crew>, AppError> {

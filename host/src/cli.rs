@@ -15,6 +15,7 @@ mod model;
 mod output;
 mod pipeline;
 mod plugin;
+mod rules;
 mod serve;
 mod session;
 mod tensors;
@@ -52,6 +53,9 @@ enum Command {
     /// Plugins: look into one, register it, see what there is, take a version out of use.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Rule sets: check, test, run and explain one, register it, see what there is, take a version out of use.
+    #[command(subcommand)]
+    Rules(rules::RulesCommand),
     /// Pipelines: check, test and draw one, register it, see what there is, take a version out of use.
     #[command(subcommand)]
     Pipeline(pipeline::PipelineCommand),
@@ -130,6 +134,7 @@ fn run(environment: Environment, out: &mut Output<'_>) -> Outcome {
         Command::Doctor(doctor) => doctor.run(&session, out),
         Command::Model(command) => command.run(&session, out),
         Command::Plugin(command) => command.run(&session, out),
+        Command::Rules(command) => command.run(&session, out),
         Command::Pipeline(command) => command.run(&session, out),
         Command::Config(command) => command.run(&session, out),
         Command::Backend(command) => command.run(&session, out),

@@ -34,6 +34,7 @@ pub struct Config {
     pub server: Server,
     pub inference: Inference,
     pub plugins: Plugins,
+    pub rules: Rules,
     pub monitoring: Monitoring,
 }
 
@@ -100,6 +101,30 @@ pub struct Plugins {
     pub warm_instances: usize,
 }
 
+/// Ceilings of what rule sets may use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rules {
+    pub max_firings: u64,
+    pub max_work: u64,
+    pub max_facts: u64,
+    pub max_depth: u64,
+    /// Linear memory of one instance of a rule engine, in the place of that of plugins.
+    pub memory_bytes: usize,
+    pub record: RulesRecord,
+}
+
+/// What is kept of the runs of rule sets.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RulesRecord {
+    /// `None`: nothing.
+    pub path: Option<PathBuf>,
+    /// The share of requests, 0 to 1.
+    pub sample: f64,
+    pub bytes_max: u64,
+    /// Fields that are not written, by name or as `template.field`.
+    pub redact: Vec<String>,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Monitoring {
     pub metrics: SocketAddr,
@@ -155,6 +180,7 @@ impl Settings {
                 },
             },
             plugins: resolve_plugins(&self.raw.plugins, machine.cores),
+            rules: self.resolve_rules(),
             monitoring: Monitoring {
                 metrics: self.raw.monitoring.metrics_port.address(),
                 log_level: self.raw.monitoring.log_level,
@@ -163,6 +189,23 @@ impl Settings {
             },
             data_dir,
         })
+    }
+
+    fn resolve_rules(&self) -> Rules {
+        let rules = &self.raw.rules;
+        Rules {
+            max_firings: rules.max_firings,
+            max_work: rules.max_work,
+            max_facts: rules.max_facts,
+            max_depth: rules.max_depth,
+            memory_bytes: count(rules.memory_mib * MIB),
+            record: RulesRecord {
+                path: self.path("rules.record.path", rules.record.path.as_deref()),
+                sample: rules.record.sample,
+                bytes_max: rules.record.max_mib * MIB,
+                redact: rules.record.redact.clone(),
+            },
+        }
     }
 
     fn path(&self, key: &str, text: Option<&str>) -> Option<PathBuf> {

@@ -227,6 +227,20 @@ pub struct StepTrace {
     pub isolation: Option<&'static str>,
     /// Linear memory of the plugin's instance after the call.
     pub memory_bytes: Option<u64>,
+    /// Of a rules step.
+    pub rules: Option<Box<RuleTrace>>,
+}
+
+/// What the rules of one run did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RuleTrace {
+    /// `name@version`.
+    pub rule_set: Arc<str>,
+    pub rule_ids: Arc<[Arc<str>]>,
+    /// How often each rule fired, or how many of its matches hold: place among the ids, count.
+    pub fired: Vec<(u32, u64)>,
+    /// The run should have been recorded, and could not be.
+    pub is_record_lost: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

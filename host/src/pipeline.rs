@@ -13,9 +13,11 @@ pub mod values;
 mod crew;
 mod error;
 mod parameters;
+mod rules;
 mod run;
 mod step;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,7 @@ use serde_json::json;
 pub use crew::Crew;
 pub use error::PipelineError;
 use plan::Plan;
+pub use rules::{RecordSettings, Recorder, RulesParts, RulesStep};
 use run::{SharedRun, State};
 pub use step::{ModelGrant, Runner};
 
@@ -99,7 +102,7 @@ impl Pipeline {
             model_name: self.plan.name.to_string(),
             model_version: self.plan.version.to_string(),
             id: context.id.clone(),
-            parameters: self.parameters(&state.findings, context, &trace),
+            parameters: self.parameters((&state.findings, &state.decisions), context, &trace),
             outputs,
         });
         (response, trace)
@@ -127,10 +130,21 @@ impl Pipeline {
         Ok(outputs)
     }
 
-    fn parameters(&self, findings: &[serde_json::Value], context: &RequestContext, trace: &Trace) -> Parameters {
+    fn parameters(
+        &self,
+        (findings, decisions): (&[serde_json::Value], &BTreeMap<usize, String>),
+        context: &RequestContext,
+        trace: &Trace,
+    ) -> Parameters {
         let mut parameters = Parameters::new();
         if let Some(bundle) = &self.options.bundle {
             parameters.insert("inferwit_bundle".to_owned(), Parameter::String(bundle.clone()));
+        }
+        if !decisions.is_empty() {
+            let step =
+                |(&index, decided): (&usize, &String)| format!("{}:{decided}", json!(self.plan.steps[index].name));
+            let steps: Vec<String> = decisions.iter().map(step).collect();
+            parameters.insert("inferwit_decisions".to_owned(), Parameter::String(format!("{{{}}}", steps.join(","))));
         }
         if !findings.is_empty() {
             let text = serde_json::Value::from(findings).to_string();

@@ -1,10 +1,10 @@
 //! Plugins: WebAssembly components that run sandboxed, under limits, on the calling thread. Knows no model and no pipeline.
 //!
 //! A `PluginEngine` lives for the process, a `Plugin` (compiled code, shared) for a generation, an `OpenPlugin` for one use of it
-//! in a step, with its configuration, limits and grants; an instance lives for one request (`fresh`) or for many (`warm`).
+//! in a step, with its configuration, limits and grants, an `OpenRules` for a rule set in a rule engine; an instance lives for
+//! one request (`fresh`) or for many (`warm`).
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use wasmtime::Store;
 use wasmtime::component::{Component, InstancePre};
@@ -17,6 +17,8 @@ mod instance;
 mod limits;
 mod log;
 mod pool;
+mod rules;
+mod serving;
 mod sleep;
 
 pub use abi::OFFERED_VERSIONS;
@@ -28,7 +30,14 @@ pub use grants::{GrantedModel, GrantedModelError, Grants};
 use instance::Instance;
 pub use limits::{Limit, Limits};
 use log::GuestLog;
-use pool::{Gate, Idle};
+use pool::Gate;
+pub use rules::{
+    Column, EvaluateOptions, Facts, FactsJsonError, Field, Kind, LimitReached, Lists, OpenRules, Origin, Outcome, Pool,
+    PoolBuilder, RuleDecision, RuleSetSource, RulesSignature, RulesUsage, RunStats, RunStatus, TIME_LIMIT, Table,
+    Template, TestResult, TraceLevel, Values,
+};
+pub use serving::Answer;
+use serving::Serving;
 
 use crate::infer::{Deadline, RequestContext};
 use crate::tensor::{Signature, Tensor};
@@ -106,6 +115,7 @@ pub struct Plugin {
     pre: InstancePre<GuestState>,
     processor: Option<processor::ProcessorPluginPre<GuestState>>,
     validator: Option<validator::ValidatorPluginPre<GuestState>>,
+    rules: Option<rules::Exports>,
     gate: Gate,
 }
 
@@ -132,12 +142,14 @@ impl Plugin {
             |interface: &str| surface.exports.iter().any(|name| *name == qualified(interface, contract_version));
         let processor = exports("processor").then(|| processor::ProcessorPluginPre::new(pre.clone())).transpose();
         let validator = exports("validator").then(|| validator::ValidatorPluginPre::new(pre.clone())).transpose();
+        let rules = exports("rules").then(|| rules::Exports::find(&pre, exports("rules-tools"))).transpose();
         Ok(Self {
             engine: Arc::clone(engine),
             label: label.to_owned(),
             contract_version,
             processor: processor.map_err(unsuitable)?,
             validator: validator.map_err(unsuitable)?,
+            rules: rules.map_err(unsuitable)?,
             surface,
             pre,
             gate: Gate::new(concurrency),
@@ -170,16 +182,8 @@ impl Plugin {
     /// # Errors
     /// If it fails to answer within its limits.
     pub fn describe(&self, limits: Limits) -> Result<PluginInfo, PluginError> {
-        let usage = Usage {
-            step: None,
-            interface: Interface::Processor,
-            config: String::new(),
-            isolation: Isolation::Fresh,
-            limits,
-            grants: Arc::default(),
-        };
         let _tick = self.engine.tick();
-        instance::describe(self, &Mount::new(self, usage))
+        instance::describe(self, &Sandbox::new(self, None, limits, Arc::default()))
     }
 
     /// Opens it with a configuration, which it checks.
@@ -187,20 +191,18 @@ impl Plugin {
     /// # Errors
     /// `Configuration` with what is wrong; or that the plugin lacks the interface, trapped or reached a limit.
     pub fn open(self: &Arc<Self>, usage: Usage) -> Result<OpenPlugin, PluginError> {
-        let mount = Mount::new(self, usage);
+        let sandbox = Sandbox::new(self, usage.step.as_deref(), usage.limits, Arc::clone(&usage.grants));
+        let mount = Mount { sandbox, usage };
         let _tick = self.engine.tick();
         let mut first = Instance::open(self, &mount, &Deadline::never())?;
         let signature = first.signature(&mount)?;
-        let idle = Idle::new(mount.usage.limits.warm_instances);
-        if mount.usage.isolation == Isolation::Warm && first.is_reusable() {
-            idle.put(first);
-        }
-        Ok(OpenPlugin { plugin: Arc::clone(self), mount, signature, idle })
+        let serving = Serving::new(self, mount.usage.isolation, mount.usage.limits.warm_instances, first);
+        Ok(OpenPlugin { serving, mount, signature })
     }
 
-    fn store(&self, mount: &Mount) -> Store<GuestState> {
-        let limits = &mount.usage.limits;
-        let mut store = Store::new(self.engine.wasmtime(), GuestState::new(limits, &mount.usage.grants, &mount.log));
+    fn store(&self, sandbox: &Sandbox) -> Store<GuestState> {
+        let Sandbox { limits, grants, log, .. } = sandbox;
+        let mut store = Store::new(self.engine.wasmtime(), GuestState::new(limits, grants, log));
         store.limiter(|state| &mut state.memory);
         store.set_hostcall_fuel(limits.sent_bytes);
         instance::watch_deadline(&mut store);
@@ -210,41 +212,37 @@ impl Plugin {
     fn lacks(&self, interface: &str) -> PluginError {
         PluginError::Unsupported {
             reason: format!("plugin `{}` exports no `{interface}`, but {}", self.label, self.interfaces().join(", ")),
-            hint: "use it in a step of its kind: `plugin` for processors, `validate` for validators".to_owned(),
+            hint: "use it in a step of its kind: `plugin` for processors, `validate` for validators, `rules` for rule engines".to_owned(),
         }
     }
 }
 
-/// A use of a plugin, as its instances see it.
-struct Mount {
-    usage: Usage,
+/// What every guest of one use of a plugin gets, whatever it is used for.
+struct Sandbox {
     label: PluginLabel,
+    limits: Limits,
+    grants: Arc<Grants>,
     log: GuestLog,
 }
 
-impl Mount {
-    fn new(plugin: &Plugin, usage: Usage) -> Self {
-        let log = GuestLog::new(&plugin.label, usage.step.as_deref().unwrap_or_default());
-        Self { label: PluginLabel { plugin: plugin.label.clone(), step: usage.step.clone() }, usage, log }
+impl Sandbox {
+    fn new(plugin: &Plugin, step: Option<&str>, limits: Limits, grants: Arc<Grants>) -> Self {
+        let label = PluginLabel { plugin: plugin.label.clone(), step: step.map(str::to_owned) };
+        Self { label, limits, grants, log: GuestLog::new(&plugin.label, step.unwrap_or_default()) }
     }
+}
+
+/// A use of a plugin in a step, as its instances see it.
+struct Mount {
+    sandbox: Sandbox,
+    usage: Usage,
 }
 
 /// A plugin with its configuration, ready to serve one step.
 pub struct OpenPlugin {
-    plugin: Arc<Plugin>,
+    serving: Serving<Instance>,
     mount: Mount,
     signature: Signature,
-    idle: Idle<Instance>,
-}
-
-/// What a call gave, and what it took.
-#[derive(Debug)]
-pub struct Answer<T> {
-    pub result: Result<T, PluginError>,
-    /// Waiting for a place among the plugin's calls.
-    pub queue_ns: u64,
-    /// Linear memory of the instance after the call.
-    pub memory_bytes: u64,
 }
 
 impl OpenPlugin {
@@ -254,7 +252,7 @@ impl OpenPlugin {
     }
 
     pub fn isolation(&self) -> Isolation {
-        self.mount.usage.isolation
+        self.serving.isolation
     }
 
     /// Runs `process` on one instance. The inputs are given away: if the caller keeps no copy, the guest writes in place.
@@ -276,37 +274,10 @@ impl OpenPlugin {
         context: &RequestContext,
         body: impl FnOnce(&mut Instance) -> Result<T, PluginError>,
     ) -> Answer<T> {
-        // The clock is looked at only where there was something to wait for: it costs as much as a small call.
-        let (place, queue_ns) = match self.plugin.gate.try_enter() {
-            Some(place) => (Some(place), 0),
-            None => {
-                let asked = Instant::now();
-                (self.plugin.gate.enter(&context.deadline), nanoseconds_since(asked))
-            }
-        };
-        let Some(_place) = place else {
-            let error = PluginError::Deadline { label: self.mount.label.clone(), stage: Stage::Instantiate };
-            return Answer { result: Err(error), queue_ns, memory_bytes: 0 };
-        };
-        let _tick = self.plugin.engine.tick();
-        let warm = self.idle.take();
-        let opened = warm.map_or_else(|| Instance::open(&self.plugin, &self.mount, &context.deadline), Ok);
-        let mut instance = match opened {
-            Ok(instance) => instance,
-            Err(error) => return Answer { result: Err(error), queue_ns, memory_bytes: 0 },
-        };
-        let result = body(&mut instance);
-        let memory_bytes = instance.memory_bytes();
-        let is_sound = matches!(result, Ok(_) | Err(PluginError::Failure { .. }));
-        if is_sound && self.mount.usage.isolation == Isolation::Warm && instance.is_reusable() {
-            self.idle.put(instance);
-        }
-        Answer { result, queue_ns, memory_bytes }
+        let deadline = &context.deadline;
+        let open = || Instance::open(&self.serving.plugin, &self.mount, deadline);
+        self.serving.call(&self.mount.sandbox, deadline, open, body)
     }
-}
-
-fn nanoseconds_since(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn qualified(interface: &str, version: &str) -> String {

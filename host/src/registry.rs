@@ -19,7 +19,8 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 pub use artifact::{
-    Added, Artifact, ModelRecord, NewModel, NewPipeline, NewPlugin, PipelineRecord, PluginRecord, Record, model_digest,
+    Added, Artifact, ModelRecord, NewModel, NewPipeline, NewPlugin, NewRules, PipelineRecord, PluginRecord, Record,
+    RulesRecord, model_digest,
 };
 pub use bundle::{Bundle, BundleParts, Pin};
 pub use deployment::{ActiveBundle, ChangeToken, Deployed, Deployment, Order};

@@ -1,5 +1,6 @@
 //! Logging set-up, and how untrusted text gets into a log. Metrics are in `metrics`; nothing here decides what is logged.
 
+pub mod lines;
 pub mod metrics;
 
 use std::error::Error;

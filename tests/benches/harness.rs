@@ -147,14 +147,18 @@ pub(crate) fn report(title: &str, rows: &[Row], more: Value) -> ExitCode {
     let mut out = std::io::stdout().lock();
     let _ = out.write_all(text.as_bytes());
     let document = json!({"title": title, "rows": rows.iter().map(Row::json).collect::<Vec<_>>(), "more": more});
-    if let Some(path) = std::env::vars_os().find(|(name, _)| name == "INFERWIT_BENCH_RESULTS") {
-        let path = PathBuf::from(path.1);
-        if let Err(error) = fs::write(&path, format!("{document:#}\n")) {
-            let _ = writeln!(out, "cannot write `{}`: {error}", path.display());
-            return ExitCode::from(3);
-        }
+    if let Err(error) = keep(&document) {
+        let _ = writeln!(out, "{error}");
+        return ExitCode::from(3);
     }
     if rows.iter().any(|row| row.is_met() == Some(false)) { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+/// Writes the numbers as JSON where `INFERWIT_BENCH_RESULTS` says, if it does.
+pub(crate) fn keep(document: &Value) -> Result<(), String> {
+    let Some((_, path)) = std::env::vars_os().find(|(name, _)| name == "INFERWIT_BENCH_RESULTS") else { return Ok(()) };
+    let path = PathBuf::from(path);
+    fs::write(&path, format!("{document:#}\n")).map_err(|error| format!("cannot write `{}`: {error}", path.display()))
 }
 
 /// The rounds: fewer where `--quick` asks for a look only.

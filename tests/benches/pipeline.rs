@@ -35,9 +35,11 @@ fn main() -> ExitCode {
         ..Default::default()
     };
     app.add_model(&model).expect("the model is registered");
-    for plugin in ["image", "detections", "checks"] {
+    for plugin in ["image", "detections", "checks", "rules"] {
         app.add_plugin(&fixtures::plugin(plugin)).expect("the plugin is registered");
     }
+    let rules = std::fs::read(root.join("config/rules/photo-policy.rules.yaml")).expect("the checkout has the rules");
+    app.add_rules(&rules).expect("the rules are registered");
     let target = Target::PipelineFile(root.join("config/pipelines/photo-check.yaml"));
     let assembly = app.gather(&target, None).expect("all is registered");
     let generation = app.load(&assembly).expect("the pipeline loads");

@@ -21,7 +21,7 @@ mod fixtures;
 const READY_NS_MAX: f64 = 300e6;
 /// Of each plugin beyond the first, one warm instance included.
 const PLUGIN_BYTES_MAX: u64 = 2 << 20;
-const PLUGINS: [&str; 5] = ["checks", "image", "detections", "echo-guest", "hostile-guest"];
+const PLUGINS: [&str; 6] = ["checks", "image", "detections", "rules", "echo-guest", "hostile-guest"];
 
 fn main() -> ExitCode {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -85,6 +85,7 @@ fn prepare(folder: &Path) {
     for plugin in PLUGINS {
         run(&["plugin", "add"], &fixtures::plugin(plugin));
     }
+    run(&["rules", "add"], &root.join("config/rules/photo-policy.rules.yaml"));
     run(&["pipeline", "add"], &root.join("config/pipelines/photo-check.yaml"));
     run(&["deploy", "--env", "dev"], Path::new("photo-check"));
 }

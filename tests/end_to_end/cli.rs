@@ -13,42 +13,42 @@ use serde_json::{Value, json};
 use crate::fixtures::{data, plugin, program, root};
 
 /// A working folder with a data folder in it that has the fetched library and nothing else.
-struct Place {
+pub(crate) struct Place {
     folder: tempfile::TempDir,
 }
 
 /// What a call came to.
 #[derive(Debug)]
-struct Ended {
-    code: Option<i32>,
-    out: String,
-    error: String,
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) out: String,
+    pub(crate) error: String,
 }
 
 impl Place {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         fs::create_dir(folder.path().join("data")).unwrap();
         symlink(data().join("lib"), folder.path().join("data/lib")).unwrap();
         Self { folder }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path(name), text).unwrap();
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(arguments).current_dir(self.folder.path()).env_clear();
         command.env("INFERWIT_DATA_DIR", self.path("data")).env("INFERWIT_ACTOR", "tester").stdin(Stdio::null());
         command
     }
 
-    fn run(&self, arguments: &[&str]) -> Ended {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         let output = self.command(arguments).output().unwrap();
         // What lies where differs from run to run.
         let text = |bytes: &[u8]| {
@@ -58,21 +58,21 @@ impl Place {
         Ended { code: output.status.code(), out: text(&output.stdout), error: text(&output.stderr) }
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let Ended { code, out, error } = self.run(&[arguments, &["--json"]].concat());
         assert_eq!(code, Some(0), "{arguments:?}: {error}");
         assert_eq!(out.lines().count(), 1, "{arguments:?}: {out}");
         serde_json::from_str(&out).unwrap()
     }
 
-    fn good(&self, arguments: &[&str]) -> String {
+    pub(crate) fn good(&self, arguments: &[&str]) -> String {
         let ended = self.run(arguments);
         assert_eq!((ended.code, ended.error.as_str()), (Some(0), ""), "{arguments:?}");
         ended.out
     }
 
     /// Asks for the exit code and for what stands on standard error, word for word.
-    fn refused(&self, arguments: &[&str], code: i32, error: &str) {
+    pub(crate) fn refused(&self, arguments: &[&str], code: i32, error: &str) {
         let ended = self.run(arguments);
         assert_eq!((ended.code, ended.error.as_str(), ended.out.as_str()), (Some(code), error, ""), "{arguments:?}");
     }
@@ -106,6 +106,7 @@ fn the_help_shows_commands_in_groups() {
     What is registered:
       model     Models: register one, see what there is, take a version out of use
       plugin    Plugins: look into one, register it, see what there is, take a version out of use
+      rules     Rule sets: check, test, run and explain one, register it, see what there is, take a version out of use
       pipeline  Pipelines: check, test and draw one, register it, see what there is, take a version out of use
 
     How it runs:
@@ -120,6 +121,7 @@ fn every_command_has_help_with_an_example() {
     let nouns = [
         ("model", &["add", "list", "show", "archive"][..]),
         ("plugin", &["add", "list", "show", "archive", "inspect"]),
+        ("rules", &["check", "test", "run", "explain", "plan", "diff", "schema", "add", "list", "show", "archive"]),
         ("pipeline", &["check", "test", "graph", "schema", "add", "list", "show", "archive"]),
         ("config", &["check", "explain", "schema", "default"]),
         ("backend", &["list"]),

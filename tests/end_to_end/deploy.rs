@@ -88,7 +88,10 @@ fn a_registered_pipeline_is_deployed_with_its_tests() {
     let deployment = lab.deploy(&Target::parse("photo-check@^1").unwrap()).unwrap();
     assert!(deployment.tests.len() >= 5 && deployment.tests.iter().all(|test| test.passed), "{:?}", deployment.tests);
     let kinds: Vec<String> = deployment.artifacts.iter().map(|pin| format!("{} {}", pin.kind, pin.name)).collect();
-    assert_eq!(kinds, ["model centerface", "plugin checks", "plugin detections", "plugin image"]);
+    let plugins = ["plugin checks", "plugin detections", "plugin image", "plugin rules"];
+    assert_eq!(kinds[0], "model centerface");
+    assert_eq!(kinds[1..5], plugins);
+    assert_eq!(kinds[5..], ["rules photo-policy"]);
     let (door, _follower) = lab.follow();
     let metadata = door.client().get("/v2/models/photo-check").expect(200).json();
     assert_eq!((&metadata["platform"], &metadata["versions"]), (&json!("inferwit_pipeline"), &json!(["1.0.0"])));

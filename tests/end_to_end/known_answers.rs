@@ -57,7 +57,7 @@ fn one_shot_gives_the_same_answer_as_the_door() {
     check_numbers("boxes", &floats("boxes"), &CAMERA, BOX_TOLERANCE);
     check_numbers("scores", &floats("scores"), &[CAMERA_SCORE], SCORE_TOLERANCE);
     let steps: Vec<&str> = trace.steps.iter().map(|step| step.step.as_str()).collect();
-    assert_eq!(steps, ["decode", "faces", "boxes", "sane"]);
+    assert_eq!(steps, ["decode", "faces", "boxes", "sane", "policy"]);
 
     let reply = door.client().post_raw("photo-check", &photo).expect(200);
     assert_eq!(reply.numbers("boxes"), floats("boxes"));
@@ -130,7 +130,7 @@ fn an_answer_says_which_bundle_gave_it_and_where_its_time_went() {
     let trace: Value = serde_json::from_str(traced["parameters"]["inferwit_trace"].as_str().unwrap()).unwrap();
     let steps = trace.as_array().unwrap();
     let names: Vec<&str> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
-    assert_eq!(names, ["decode", "faces", "boxes", "sane"]);
+    assert_eq!(names, ["decode", "faces", "boxes", "sane", "policy"]);
     let end = |step: &Value| step["start_ns"].as_u64().unwrap() + step["duration_ns"].as_u64().unwrap();
     let follow = steps.windows(2).all(|pair| end(&pair[0]) <= pair[1]["start_ns"].as_u64().unwrap());
     assert!(follow, "one step after the other: {trace}");

@@ -21,6 +21,7 @@ use crate::fixtures;
 /// The environment that tests deploy to.
 pub(crate) const ENVIRONMENT: &str = "dev";
 pub(crate) const PHOTO_CHECK: &str = "config/pipelines/photo-check.yaml";
+const PHOTO_POLICY: &str = "config/rules/photo-policy.rules.yaml";
 
 const CORES: usize = 4;
 
@@ -52,7 +53,8 @@ impl Lab {
     pub(crate) fn for_photos() -> Self {
         let lab = Self::with(&[("monitoring.trace_requests", "true")]);
         lab.add_centerface();
-        lab.add_plugins(&["image", "detections", "checks"]);
+        lab.add_plugins(&["image", "detections", "checks", "rules"]);
+        lab.app.add_rules(&fs::read(fixtures::root().join(PHOTO_POLICY)).unwrap()).unwrap();
         lab
     }
 

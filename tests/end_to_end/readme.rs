@@ -1,4 +1,4 @@
-//! Proves what README shows. Each fenced block stands under a comment that says how it is proven; none may do without.
+//! Proves what README and the guide for rule authors show. Each fenced block stands under a comment that says how it is proven; none may do without.
 //!
 //! - `<!-- run by .ci/run -->`: each line is a line of `.ci/run`.
 //! - `<!-- run by the tests -->`: run by `sh -eu` in the checkout, with a data folder like that which the demo leaves.
@@ -14,17 +14,26 @@ use crate::fixtures::{data, fixture, plugin, program, root};
 
 #[test]
 fn readme_is_true() {
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    is_true("README.md");
+}
+
+#[test]
+fn the_guide_for_rule_authors_is_true() {
+    is_true("docs/rule-authors.md");
+}
+
+fn is_true(document: &str) {
+    let text = fs::read_to_string(root().join(document)).unwrap();
     let home = tempfile::tempdir().unwrap();
     let mut printed = None;
-    for block in blocks(&readme) {
+    for block in blocks(&text) {
         match block.proof {
             "run by .ci/run" => stands_in_lines_of(".ci/run", &block.text),
             "run by the tests" => printed = Some(run(&block.text, home.path())),
             "its answer" => check_answer(printed.as_deref().expect("a block that was run stands before"), &block.text),
             proof => match proof.strip_prefix("in ") {
                 Some(file) => stands_in(file, &block.text),
-                None => panic!("README's block under `<!-- {proof} -->` is not proven:\n{}", block.text),
+                None => panic!("a block of `{document}` under `<!-- {proof} -->` is not proven:\n{}", block.text),
             },
         }
     }
@@ -99,9 +108,10 @@ fn make_data_folder(home: &Path) {
     };
     let options = ["--options", "config/models/centerface.model.yaml"];
     inferwit(&["model", "add"], &fixture("centerface.onnx"), &options);
-    for name in ["image", "detections", "checks"] {
+    for name in ["image", "detections", "checks", "rules"] {
         inferwit(&["plugin", "add"], &plugin(name), &[]);
     }
+    inferwit(&["rules", "add"], Path::new("config/rules/photo-policy.rules.yaml"), &[]);
     inferwit(&["pipeline", "add"], Path::new("config/pipelines/photo-check.yaml"), &[]);
     inferwit(&["deploy"], Path::new("photo-check"), &["--env", "dev"]);
 }

@@ -1,17 +1,19 @@
-//! `cargo xtask demo`: registers and deploys `photo-check`, serves it, posts a photograph over REST, prints the answer.
+//! `cargo xtask demo`: what the demonstrations share. Registers once, serves, and ends the server again.
 //!
 //! Drives the `inferwit` program as a user would; knows nothing of its insides.
 
+mod credit;
 mod http;
+mod photo;
+mod training;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use serde_json::{Value, json};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::fetch;
@@ -19,55 +21,28 @@ use crate::layout::Layout;
 use crate::process::{hinted, output_of, show};
 use crate::progress::Step;
 
-const PIPELINE: &str = "photo-check";
+pub(crate) use credit::credit;
+pub(crate) use photo::photo;
+
 const ENVIRONMENT: &str = "dev";
-const PLUGINS: &[&str] = &["image", "detections", "checks"];
-const MODEL_OPTIONS: &str = "config/models/centerface.model.yaml";
-const PIPELINE_FILE: &str = "config/pipelines/photo-check.yaml";
-const PHOTO: &str = "astronaut.png";
 /// `serve` says this much on one line and then nothing more on standard output.
 const READY_LINE_BYTES_MAX: u64 = 64 * 1024;
 
-pub(crate) fn photo(layout: &Layout, keep: bool) -> Result<()> {
-    let step = Step::begin_shown("build the server");
-    show(layout.cargo().args(["build", "--release", "--package", "inferwit", "--locked"]))?;
-    step.done();
-
-    let demo = Demo { layout, folder: layout.data.join("demo") };
-    demo.deploy()?;
-    let server = demo.serve()?;
-    let photo = layout.fixtures().join(PHOTO);
-    let request = Request::of_photo(&photo)?;
-
-    let begin = Instant::now();
-    let answer = http::post(&server.address, &request.path(), request.json.len(), &request.body)?;
-    let elapsed = begin.elapsed();
-    println!("\nposted {} to http://{}{}\n", photo.display(), server.address, request.path());
-    print_answer(&answer)?;
-    println!("\nround trip {:.1} ms", elapsed.as_secs_f64() * 1e3);
-    if !keep {
-        return server.stop();
-    }
-    let file = demo.folder.join("request.bin");
-    fs::write(&file, &request.body).with_context(|| format!("write `{}`", file.display()))?;
-    println!("\nthe server runs on; stop it with Ctrl-C. Try:\n");
-    println!(
-        "curl -s -H 'Inference-Header-Content-Length: {}' --data-binary @{} http://{}{}",
-        request.json.len(),
-        file.display(),
-        server.address,
-        request.path()
-    );
-    server.wait()
-}
-
+/// One demonstration: what it registers, and where.
 struct Demo<'a> {
     layout: &'a Layout,
     /// The demo's own registry; used again while nothing that went into it has changed.
     folder: PathBuf,
 }
 
-impl Demo<'_> {
+impl<'a> Demo<'a> {
+    fn new(layout: &'a Layout, folder: &str) -> Result<Self> {
+        let step = Step::begin_shown("build the server");
+        show(layout.cargo().args(["build", "--release", "--package", "inferwit", "--locked"]))?;
+        step.done();
+        Ok(Self { layout, folder: layout.data.join(folder) })
+    }
+
     fn inferwit(&self) -> Command {
         let mut command = Command::new(self.layout.program("release"));
         command.env(crate::env::DATA_DIR, &self.layout.data).current_dir(&self.layout.root);
@@ -78,23 +53,33 @@ impl Demo<'_> {
         self.folder.join("inferwit.db")
     }
 
-    fn deploy(&self) -> Result<()> {
+    /// Registers anew, unless neither these files nor the program that registers them have changed.
+    fn once(&self, sources: &[PathBuf], register: impl FnOnce() -> Result<()>) -> Result<()> {
         let stamp = self.folder.join("deployed");
-        let sources = self.sources()?;
-        if fs::read_to_string(&stamp).is_ok_and(|present| present == sources) {
+        let digest = self.digest(sources)?;
+        if fs::read_to_string(&stamp).is_ok_and(|present| present == digest) {
             return Ok(());
         }
         fetch::fresh_folder(&self.folder)?;
-        let model = self.layout.fixtures().join("centerface.onnx");
-        self.step("register the model centerface", &["model", "add"], &model, &["--options", MODEL_OPTIONS])?;
-        for plugin in PLUGINS {
-            let file = self.plugin(plugin);
-            self.step(&format!("register the plugin {plugin}"), &["plugin", "add"], &file, &[])?;
+        register()?;
+        fs::write(&stamp, digest).with_context(|| format!("write `{}`", stamp.display()))
+    }
+
+    fn digest(&self, sources: &[PathBuf]) -> Result<String> {
+        let mut hasher = Sha256::new();
+        for file in std::iter::once(&self.layout.program("release")).chain(sources) {
+            hasher.update(fetch::sha256(file).with_context(|| format!("read `{}`", file.display()))?);
         }
-        let pipeline = self.layout.root.join(PIPELINE_FILE);
-        self.step(&format!("register the pipeline {PIPELINE}"), &["pipeline", "add"], &pipeline, &[])?;
-        self.step(&format!("deploy it to {ENVIRONMENT}"), &["deploy"], Path::new(PIPELINE), &["--env", ENVIRONMENT])?;
-        fs::write(&stamp, sources).with_context(|| format!("write `{}`", stamp.display()))
+        Ok(fetch::hex(&hasher.finalize()))
+    }
+
+    /// Adds the plugin that was built from this checkout.
+    fn add_plugin(&self, name: &str) -> Result<()> {
+        self.step(&format!("register the plugin {name}"), &["plugin", "add"], &self.plugin(name), &[])
+    }
+
+    fn deploy(&self, pipeline: &str) -> Result<()> {
+        self.step(&format!("deploy it to {ENVIRONMENT}"), &["deploy"], Path::new(pipeline), &["--env", ENVIRONMENT])
     }
 
     fn step(&self, what: &str, verb: &[&str], subject: &Path, options: &[&str]) -> Result<()> {
@@ -108,18 +93,6 @@ impl Demo<'_> {
 
     fn plugin(&self, name: &str) -> PathBuf {
         self.layout.plugins().join(format!("{name}.wasm"))
-    }
-
-    /// A digest of everything that is registered and of the program that does it.
-    fn sources(&self) -> Result<String> {
-        let mut files = vec![self.layout.program("release"), self.layout.fixtures().join("centerface.onnx")];
-        files.extend(PLUGINS.iter().map(|plugin| self.plugin(plugin)));
-        files.extend([MODEL_OPTIONS, PIPELINE_FILE].map(|file| self.layout.root.join(file)));
-        let mut hasher = Sha256::new();
-        for file in files {
-            hasher.update(fetch::sha256(&file).with_context(|| format!("read `{}`", file.display()))?);
-        }
-        Ok(fetch::hex(&hasher.finalize()))
     }
 
     fn serve(&self) -> Result<Server> {
@@ -194,60 +167,13 @@ impl Drop for Server {
     }
 }
 
-/// An inference request in the binary form: the JSON part, then the photograph as one BYTES element.
-struct Request {
-    json: String,
-    body: Vec<u8>,
+/// The path that a pipeline's requests are posted to.
+fn infer_path(pipeline: &str) -> String {
+    format!("/v2/models/{pipeline}/infer")
 }
 
-impl Request {
-    fn of_photo(photo: &Path) -> Result<Self> {
-        let bytes = fs::read(photo).with_context(|| format!("read `{}`", photo.display()))?;
-        let length = u32::try_from(bytes.len()).context("a photograph is below 4 GiB")?;
-        let json = json!({
-            "inputs": [{
-                "name": "photo",
-                "datatype": "BYTES",
-                "shape": [1],
-                "parameters": {"binary_data_size": bytes.len() + size_of::<u32>()},
-            }],
-            "parameters": {"trace": true},
-        })
-        .to_string();
-        let body = [json.as_bytes(), &length.to_le_bytes(), &bytes].concat();
-        Ok(Self { json, body })
-    }
-
-    fn path(&self) -> String {
-        format!("/v2/models/{PIPELINE}/infer")
-    }
-}
-
-fn print_answer(answer: &Value) -> Result<()> {
-    let boxes = numbers(answer, "boxes")?;
-    let scores = numbers(answer, "scores")?;
-    println!("faces: {}", scores.len());
-    for (corners, score) in boxes.chunks(4).zip(&scores) {
-        let corners: Vec<String> = corners.iter().map(|corner| format!("{corner:.1}")).collect();
-        println!("  score {score:.3}  box [{}]", corners.join(", "));
-    }
-    let parameters = &answer["parameters"];
-    let findings = embedded(parameters, "inferwit_findings")?;
-    println!("findings: {}", findings.len());
-    for finding in &findings {
-        println!("  {finding}");
-    }
-    println!("steps:");
-    for step in embedded(parameters, "inferwit_trace")? {
-        let microseconds = step["duration_ns"].as_f64().unwrap_or_default() / 1e3;
-        println!("  {:<12} {microseconds:>10.1} us", step["step"].as_str().unwrap_or("?"));
-    }
-    println!("bundle: {}", parameters["inferwit_bundle"].as_str().unwrap_or("not said"));
-    Ok(())
-}
-
-/// An output's elements; the server may nest them.
-fn numbers(answer: &Value, name: &str) -> Result<Vec<f64>> {
+/// An output's elements, which the server may nest.
+fn elements(answer: &Value, name: &str) -> Result<Vec<Value>> {
     let outputs = answer["outputs"].as_array().map(Vec::as_slice).unwrap_or_default();
     let output = outputs.iter().find(|output| output["name"] == name);
     let output = output.with_context(|| format!("the answer has no output `{name}`: {answer}"))?;
@@ -256,20 +182,25 @@ fn numbers(answer: &Value, name: &str) -> Result<Vec<f64>> {
     Ok(flat)
 }
 
-fn flatten(value: &Value, flat: &mut Vec<f64>) {
+fn flatten(value: &Value, flat: &mut Vec<Value>) {
     match value {
         Value::Array(values) => values.iter().for_each(|value| flatten(value, flat)),
-        _ => flat.extend(value.as_f64()),
+        _ => flat.push(value.clone()),
     }
 }
 
-/// The list in a response parameter that holds JSON as text; none if the parameter is absent.
-fn embedded(parameters: &Value, name: &str) -> Result<Vec<Value>> {
-    let Some(text) = parameters[name].as_str() else {
-        return Ok(Vec::new());
-    };
-    match serde_json::from_str(text).with_context(|| format!("read the response's parameter `{name}`"))? {
-        Value::Array(values) => Ok(values),
-        other => Ok(vec![other]),
+fn numbers(answer: &Value, name: &str) -> Result<Vec<f64>> {
+    Ok(elements(answer, name)?.iter().filter_map(Value::as_f64).collect())
+}
+
+/// What a response parameter says that holds JSON as text; null if the parameter is absent.
+fn embedded(answer: &Value, name: &str) -> Result<Value> {
+    match answer["parameters"][name].as_str() {
+        Some(text) => serde_json::from_str(text).with_context(|| format!("read the response's parameter `{name}`")),
+        None => Ok(Value::Null),
     }
+}
+
+fn print_bundle(answer: &Value) {
+    println!("bundle: {}", answer["parameters"]["inferwit_bundle"].as_str().unwrap_or("not said"));
 }

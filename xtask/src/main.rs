@@ -8,6 +8,7 @@ mod fetch;
 mod fetched;
 mod layout;
 mod lint;
+mod locked;
 mod plugins;
 mod process;
 mod progress;
@@ -38,7 +39,7 @@ struct Cli {
 enum Command {
     /// Fetch what is needed to build, test and demonstrate, and build the plugins
     Setup,
-    /// Serve a pipeline, post a photograph to it over REST, print the answer
+    /// Serve a pipeline, post a request to it over REST, print the answer
     Demo {
         #[arg(value_enum, default_value = "photo")]
         demo: Demo,
@@ -58,7 +59,7 @@ enum Command {
     Lint,
     /// Run a benchmark and keep its numbers as JSON in the target folder
     Bench {
-        /// plugin, pipeline or start
+        /// plugin, pipeline, start or rules
         name: String,
         /// Passed on to the benchmark
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -70,6 +71,8 @@ enum Command {
 enum Demo {
     /// Faces in a photograph, checked
     Photo,
+    /// Loans: trains a model, serves it, decides by rules on its score
+    Credit,
 }
 
 fn main() -> std::process::ExitCode {
@@ -97,6 +100,11 @@ fn run(cli: Cli) -> Result<()> {
             ready(&layout, cli.wasm_fallback)?;
             demo::photo(&layout, keep)
         }
+        Command::Demo { demo: Demo::Credit, keep } => {
+            let toolchain = setup::run(&layout, Group::Credit, cli.wasm_fallback)?;
+            plugins::build(&layout, &toolchain)?;
+            demo::credit(&layout, keep)
+        }
         Command::Test { slow, filters } => {
             ready(&layout, cli.wasm_fallback)?;
             test::run(&layout, slow, &filters)
@@ -106,7 +114,8 @@ fn run(cli: Cli) -> Result<()> {
             lint::run(&layout, &toolchain)
         }
         Command::Bench { name, arguments } => {
-            ready(&layout, cli.wasm_fallback)?;
+            let toolchain = setup::run(&layout, Group::Benchmarks, cli.wasm_fallback)?;
+            plugins::build(&layout, &toolchain)?;
             bench::run(&layout, &name, &arguments)
         }
     }

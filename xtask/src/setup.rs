@@ -9,7 +9,7 @@ use crate::fetched::{Group, MACHINES, WHEELS, Wheel};
 use crate::layout::Layout;
 use crate::process::{hinted, output_of};
 use crate::progress::Step;
-use crate::{fetch, wasm};
+use crate::{fetch, locked, wasm};
 
 const CARGO_DENY: &str = "0.20.2";
 
@@ -23,6 +23,9 @@ pub(crate) fn run(layout: &Layout, group: Group, wasm_fallback: bool) -> Result<
     list_licences(&wheels, &layout.data)?;
     if group == Group::Lints {
         install_cargo_deny(layout)?;
+    }
+    if group == Group::Credit {
+        locked::ensure(&layout.training_packages(), &layout.data)?;
     }
     wasm::ensure(layout, wasm_fallback)
 }

@@ -134,12 +134,16 @@ impl App {
     /// If it is no plugin that this host can run, or its version is taken by something else.
     pub fn add_plugin(&self, file: &Path) -> Result<Added, AppError> {
         let bytes = read_bounded(file, "plugin file", PLUGIN_BYTES_MAX)?;
-        let report = self.inspect_plugin_bytes(file, &bytes)?;
+        self.add_plugin_bytes(file, &bytes)
+    }
+
+    pub(super) fn add_plugin_bytes(&self, file: &Path, bytes: &[u8]) -> Result<Added, AppError> {
+        let report = self.inspect_plugin_bytes(file, bytes)?;
         let manifest = |reason: NameError| AppError::Manifest { reason: reason.to_string() };
         Ok(self.registry()?.add_plugin(&NewPlugin {
             name: report.name.parse().map_err(manifest)?,
             version: report.version.parse().map_err(manifest)?,
-            bytes: &bytes,
+            bytes,
             record: PluginRecord {
                 contract: report.contract,
                 interfaces: report.interfaces,
@@ -159,7 +163,7 @@ impl App {
         self.inspect_plugin_bytes(file, &bytes)
     }
 
-    fn inspect_plugin_bytes(&self, file: &Path, bytes: &[u8]) -> Result<PluginReport, AppError> {
+    pub(super) fn inspect_plugin_bytes(&self, file: &Path, bytes: &[u8]) -> Result<PluginReport, AppError> {
         let label = file.file_name().unwrap_or_default().to_string_lossy();
         let plugin = Plugin::compile(self.plugin_engine()?, &label, bytes, 1)?;
         let info = plugin.describe(self.plugin_limits())?;

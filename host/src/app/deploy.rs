@@ -38,7 +38,11 @@ impl App {
     pub fn deploy(&self, plan: &Plan<'_>) -> Result<Deployment, AppError> {
         let assembly = self.gather(plan.target, None)?;
         let bundle = &assembly.bundle;
-        let tests = match self.load(&assembly).and_then(|generation| self.smoke_test(&assembly, &generation)) {
+        let loaded = self.load(&assembly).and_then(|generation| {
+            self.test_rule_sets(&assembly)?;
+            self.smoke_test(&assembly, &generation)
+        });
+        let tests = match loaded {
             Ok(tests) => tests,
             Err(error) => {
                 if !plan.dry_run {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use super::golden::TestResult;
 use crate::backend::BackendError;
 use crate::config::ConfigError;
-use crate::name::{Label, NameError};
+use crate::name::{Label, Name, NameError};
 use crate::pipeline::document::Diagnostic;
-use crate::plugin::PluginError;
+use crate::plugin::{PluginError, TestResult as RuleTestResult};
 use crate::registry::{FormatError, RegistryError};
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,13 @@ pub enum AppError {
     Unknown { reference: String },
     #[error("{} of {} tests of `{pipeline}` failed", results.iter().filter(|result| !result.passed).count(), results.len())]
     Tests { pipeline: String, results: Vec<TestResult> },
+    #[error("{} of {} tests in rule set `{rule_set}` failed", results.iter().filter(|result| !result.passed).count(), results.len())]
+    RuleTests { rule_set: String, results: Vec<RuleTestResult> },
+    #[error("there is no rule engine: this program carries none, and none is registered")]
+    NoRulesEngine,
+    /// A pipeline that was to follow a rule set, and why it was left as it is.
+    #[error("pipeline `{pipeline}` was left as it is: {reason}")]
+    NotRedeployed { pipeline: Name, reason: String },
     #[error("bundle `{bundle}` pins {kind} `{label}` as {pinned}, the registry has {found}")]
     Pin { bundle: String, kind: &'static str, label: String, pinned: String, found: String },
     #[error("no bundle is active in environment `{0}`")]
@@ -81,6 +88,15 @@ impl AppError {
             }
             Self::Unknown { .. } => Some("see `inferwit pipeline list`, `model list` and `plugin list`".to_owned()),
             Self::Tests { .. } => Some("run `inferwit pipeline test` to see what differs".to_owned()),
+            Self::RuleTests { .. } => Some("run `inferwit rules test` to see what differs".to_owned()),
+            Self::Plugin(PluginError::RuleSet { diagnostics, .. }) => {
+                diagnostics.iter().find_map(|diagnostic| diagnostic.hint.clone())
+            }
+            Self::NoRulesEngine => Some(
+                "build with `cargo xtask`, which puts one into the program, or register one with `inferwit plugin add rules.wasm`"
+                    .to_owned(),
+            ),
+            Self::NotRedeployed { pipeline, .. } => Some(format!("deploy it again: `inferwit deploy {pipeline}`")),
             Self::Pin { .. } => Some("the registry was changed from outside; deploy again".to_owned()),
             Self::NothingActive(label) => {
                 Some(format!("deploy something with `inferwit deploy NAME --env {label}`, or name what to serve"))

@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::App;
 use super::error::AppError;
+use super::rules_engine;
 use crate::config::ModelFile;
 use crate::name::{Digest, Kind, Label, Name, Reference, Selector, Version};
 use crate::pipeline::document::Diagnostic;
@@ -63,10 +64,10 @@ pub(super) struct Material {
 }
 
 impl Material {
-    fn of(artifact: Artifact) -> Self {
+    pub(super) fn of(artifact: Artifact) -> Self {
         let options = match &artifact.record {
             Record::Model(record) => record.options.clone(),
-            Record::Plugin(_) | Record::Pipeline(_) => Value::Null,
+            Record::Plugin(_) | Record::Rules(_) | Record::Pipeline(_) => Value::Null,
         };
         Self {
             kind: artifact.kind,
@@ -133,6 +134,18 @@ impl Assembly {
 
     pub(super) fn material(&self, kind: Kind, reference: &Reference) -> Option<&Material> {
         self.found.get(&(kind, reference.to_string())).map(|&index| &self.materials[index])
+    }
+
+    /// The rule engine that the bundle pins, where it has a rule set.
+    pub(super) fn rules_engine(&self) -> Option<&Material> {
+        let name = rules_engine::name();
+        self.materials.iter().find(|material| material.kind == Kind::Plugin && material.name == name)
+    }
+
+    /// The parameters of a rules step as the bundle pins them.
+    pub(super) fn rule_params(&self, step: &Name) -> Map<String, Value> {
+        let params = self.bundle.parts().rule_params.get(step.as_str());
+        params.and_then(Value::as_object).cloned().unwrap_or_default()
     }
 
     /// A model's options as the bundle has them.
@@ -271,6 +284,13 @@ impl App {
         if !problems.is_empty() {
             return Err(AppError::Pipeline(problems));
         }
+        if spec.steps.iter().any(|step| step.kind() == StepKind::Rules) {
+            let engine = Material::of(self.ensure_rules_engine()?.ok_or(AppError::NoRulesEngine)?);
+            let is_there = |other: &Material| other.kind == Kind::Plugin && other.name == engine.name;
+            if !materials.iter().any(is_there) {
+                materials.push(engine);
+            }
+        }
         let bundle = seal(&spec, &materials, &found)?;
         Ok(Assembly { bundle, spec, materials, found, test_files, platform: "inferwit_pipeline" })
     }
@@ -397,10 +417,10 @@ fn seal(
             .collect::<Map<_, _>>()
             .into()
     };
-    let (grants, limits) = (by_step("grants"), by_step("limits"));
+    let (grants, limits, rule_params) = (by_step("grants"), by_step("limits"), by_step("params"));
     let models = materials.iter().filter(|material| material.kind == Kind::Model);
     let model_options = models.map(|model| (model.label(), model.options.clone())).collect::<Map<_, _>>().into();
     let artifacts = materials.iter().map(Material::pin).collect();
-    let parts = BundleParts { pipeline, artifacts, model_options, rule_params: json!({}), grants, limits };
+    let parts = BundleParts { pipeline, artifacts, model_options, rule_params, grants, limits };
     Ok(Bundle::seal(parts)?)
 }

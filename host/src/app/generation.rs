@@ -7,17 +7,18 @@ use std::time::Duration;
 use super::App;
 use super::error::AppError;
 use super::gather::{Assembly, Material};
+use super::rules::RulesLoad;
 use crate::infer::{InferError, InferRequest, InferResponse, Trace};
 use crate::name::{Kind, Version};
 use crate::pipeline::document::Document;
-use crate::pipeline::plan::{Plan, Problem};
+use crate::pipeline::plan::{Plan, Problem, Signatures};
 use crate::pipeline::schema::Checker;
 use crate::pipeline::spec::{Isolation as SpecIsolation, PipelineSpec, StepKind, StepLimits, StepSpec};
-use crate::pipeline::{ModelGrant, Pipeline, PipelineOptions, Runner};
-use crate::plugin::{GrantedModel, Grants, Interface, Isolation, Limits, PluginError, Usage};
+use crate::pipeline::{ModelGrant, Pipeline, PipelineOptions, RulesParts, RulesStep, Runner};
+use crate::plugin::{Diagnostic, GrantedModel, Grants, Interface, Isolation, Limits, PluginError, Severity, Usage};
 use crate::registry::Record;
 use crate::server::{ModelMetadata, Served};
-use crate::tensor::Signature;
+use crate::tensor::{Signature, TensorSpec};
 
 /// A bundle that serves.
 pub struct Generation {
@@ -76,6 +77,25 @@ impl Served for Generation {
 /// What a step would run, or why it cannot.
 type Opened = Result<Runner, Vec<Problem>>;
 
+/// Opened steps, as a plan asks about them.
+struct OpenedSteps<'a>(&'a BTreeMap<String, Opened>);
+
+impl Signatures for OpenedSteps<'_> {
+    fn signature(&self, step: &StepSpec) -> Result<Signature, Vec<Problem>> {
+        match &self.0[step.name.as_str()] {
+            Ok(runner) => Ok(runner.signature().clone()),
+            Err(problems) => Err(problems.clone()),
+        }
+    }
+
+    fn misfits(&self, step: &StepSpec, input: &str, given: &TensorSpec) -> Vec<Problem> {
+        match &self.0[step.name.as_str()] {
+            Ok(Runner::Rules(rules)) => rules.misfits(input, given),
+            _ => Vec::new(),
+        }
+    }
+}
+
 impl App {
     /// Loads a bundle: compiles or finds its plugins, loads its models, opens every step with its configuration, and checks
     /// that the steps fit together.
@@ -115,13 +135,7 @@ impl App {
         for step in &assembly.spec.steps {
             opened.insert(step.name.to_string(), self.open_step(assembly, step)?);
         }
-        let signature = |step: &StepSpec| -> Result<Signature, Vec<Problem>> {
-            match &opened[step.name.as_str()] {
-                Ok(runner) => Ok(runner.signature().clone()),
-                Err(problems) => Err(problems.clone()),
-            }
-        };
-        let plan = Plan::compile(&assembly.spec, &signature).map_err(AppError::Pipeline)?;
+        let plan = Plan::compile(&assembly.spec, &OpenedSteps(&opened)).map_err(AppError::Pipeline)?;
         let runners = plan
             .steps
             .iter()
@@ -136,14 +150,6 @@ impl App {
     /// What is the pipeline's fault is a problem at the step's line; anything else ends the load.
     fn open_step(&self, assembly: &Assembly, step: &StepSpec) -> Result<Opened, AppError> {
         let (kind, reference) = step.target();
-        if kind == StepKind::Rules {
-            let hint = "leave the step out until rule sets are built".to_owned();
-            return Ok(Err(vec![Problem {
-                path: String::new(),
-                message: "rules steps are not built yet".to_owned(),
-                hint,
-            }]));
-        }
         let material = assembly
             .material(kind.artifact(), reference)
             .ok_or_else(|| AppError::Unknown { reference: reference.to_string() })?;
@@ -152,6 +158,7 @@ impl App {
                 let options = assembly.model_options(material)?;
                 Ok(Ok(Runner::Model(self.model(material, &options)?)))
             }
+            StepKind::Rules => self.open_rules_step(assembly, step, material),
             _ => self.open_plugin(assembly, step, material),
         }
     }
@@ -182,6 +189,38 @@ impl App {
             Ok(opened) => Ok(Ok(Runner::Processor(opened))),
             Err(error) => Ok(Err(problems_of(error))),
         }
+    }
+
+    fn open_rules_step(&self, assembly: &Assembly, step: &StepSpec, material: &Material) -> Result<Opened, AppError> {
+        let engine = assembly.rules_engine().ok_or(AppError::NoRulesEngine)?;
+        let Some(Record::Rules(record)) = material.artifact.as_ref().map(|artifact| &artifact.record) else {
+            return Err(AppError::Unknown { reference: material.label() });
+        };
+        let params = assembly.rule_params(&step.name);
+        let limits = lowered(self.rules_limits(), &step.limits);
+        let load = RulesLoad { step: step.name.as_str(), params: &params, limits };
+        let rules = match self.load_rules(engine, material, &load) {
+            Ok(rules) => rules,
+            Err(AppError::Plugin(PluginError::RuleSet { diagnostics, .. })) => {
+                // Parameters have no lines in the rule set: what is right without them is wrong in the step.
+                let plain = RulesLoad { params: &serde_json::Map::new(), ..load };
+                let is_params_fault = !params.is_empty() && self.load_rules(engine, material, &plain).is_ok();
+                return Ok(Err(rule_problems(diagnostics, is_params_fault.then_some(&params))));
+            }
+            Err(AppError::Plugin(error)) => return Ok(Err(problems_of(error))),
+            Err(error) => return Err(error),
+        };
+        let parts = RulesParts {
+            step,
+            parameters: &assembly.spec.parameters,
+            pipeline: assembly.spec.name.as_str(),
+            parsed: &record.parsed,
+            rule_set: material.label(),
+            engine: engine.label(),
+            may_explain: self.config().monitoring.trace_requests,
+            recorder: self.recorder(),
+        };
+        Ok(RulesStep::new(rules, parts).map(|rules| Runner::Rules(Box::new(rules))))
     }
 
     fn grants(&self, assembly: &Assembly, step: &StepSpec) -> Result<Grants, AppError> {
@@ -233,6 +272,26 @@ fn problems_of(error: PluginError) -> Vec<Problem> {
         PluginError::Unsupported { reason, hint } => vec![Problem { path: String::new(), message: reason, hint }],
         other => vec![Problem { path: String::new(), message: other.to_string(), hint: String::new() }],
     }
+}
+
+/// What a rule set is refused for, at the parameter that is named where parameters are at fault.
+fn rule_problems(
+    diagnostics: Vec<Diagnostic>,
+    params: Option<&serde_json::Map<String, serde_json::Value>>,
+) -> Vec<Problem> {
+    let path = |message: &str| {
+        let Some(params) = params else { return String::new() };
+        let named = params.keys().find(|name| message.contains(&format!("`{name}`")));
+        named.map_or_else(|| "/params".to_owned(), |name| format!("/params/{name}"))
+    };
+    let errors = diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
+    errors
+        .map(|diagnostic| Problem {
+            path: path(&diagnostic.message),
+            message: format!("the rule set is refused: {}", diagnostic.message),
+            hint: diagnostic.hint.unwrap_or_default(),
+        })
+        .collect()
 }
 
 /// A step may lower the operator's limits, never raise them.

@@ -1,6 +1,6 @@
 //! What is loaded once for the process: the Wasm engine, the backend, threads, and code and models that several pipelines share.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::hash::Hash;
 use std::path::PathBuf;
@@ -26,7 +26,15 @@ pub(super) struct Loader {
     crew: OnceLock<Arc<Crew>>,
     plugins: Shelf<Digest, Plugin>,
     models: Shelf<(Digest, String), dyn Model>,
+    /// The engine that the program carries, for tools.
+    carried: Mutex<Option<Arc<Plugin>>>,
+    carried_digest: OnceLock<Digest>,
+    /// Engines and rule sets whose tests passed in this process.
+    passed: Mutex<HashSet<(Digest, Digest)>>,
 }
+
+/// So many rule sets are remembered to have passed their tests; then they are forgotten, and run again.
+const PASSED_MAX: usize = 4096;
 
 /// What is loaded now, by what it was loaded from; it goes when its last user goes.
 struct Shelf<K, T: ?Sized>(Mutex<HashMap<K, Weak<T>>>);
@@ -58,7 +66,7 @@ impl Loader {
         }
         let settings = EngineSettings {
             cache_dir: Some(config.data_dir.join("compiled")),
-            memory_bytes_max: config.plugins.memory_bytes,
+            memory_bytes_max: config.plugins.memory_bytes.max(config.rules.memory_bytes),
         };
         let engine = Arc::new(PluginEngine::new(settings)?);
         Ok(self.engine.get_or_init(|| engine))
@@ -74,6 +82,34 @@ impl Loader {
             tracing::info!(%provider, reason, "execution provider is not used");
         }
         Ok(self.backend.get_or_init(|| Arc::new(runtime)))
+    }
+
+    /// The carried engine, compiled once.
+    pub(super) fn carried_engine(
+        &self,
+        compile: impl FnOnce() -> Result<Arc<Plugin>, AppError>,
+    ) -> Result<Arc<Plugin>, AppError> {
+        let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*carried {
+            return Ok(Arc::clone(engine));
+        }
+        Ok(Arc::clone(carried.insert(compile()?)))
+    }
+
+    pub(super) fn carried_digest(&self, bytes: &[u8]) -> Digest {
+        *self.carried_digest.get_or_init(|| Digest::of(bytes))
+    }
+
+    pub(super) fn has_passed(&self, pair: &(Digest, Digest)) -> bool {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner).contains(pair)
+    }
+
+    pub(super) fn note_passed(&self, pair: (Digest, Digest)) {
+        let mut passed = self.passed.lock().unwrap_or_else(PoisonError::into_inner);
+        if passed.len() >= PASSED_MAX {
+            passed.clear();
+        }
+        passed.insert(pair);
     }
 
     pub(super) fn crew(&self) -> Result<&Arc<Crew>, AppError> {

@@ -1,4 +1,4 @@
-//! What models, plugins and pipelines have in common on the command line: add, list, show, archive. Knows no kind's details.
+//! What models, plugins, rule sets and pipelines have in common on the command line: add, list, show, archive. Knows no kind's details.
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -61,6 +61,10 @@ fn what(artifact: &Artifact) -> String {
     match &artifact.record {
         Record::Model(model) => model.format.as_str().to_owned(),
         Record::Plugin(plugin) => plugin.interfaces.join(", "),
+        Record::Rules(rules) => {
+            let count = rules.parsed["rules"].as_array().map_or(0, Vec::len);
+            format!("{count} {}", if count == 1 { "rule" } else { "rules" })
+        }
         Record::Pipeline(pipeline) => {
             let steps = pipeline.parsed["steps"].as_array().map_or(0, Vec::len);
             format!("{steps} {}", if steps == 1 { "step" } else { "steps" })
@@ -96,7 +100,7 @@ impl Show {
                 out.text(format_args!("\nimports\n  {}", plugin.imports.join("\n  ")))?;
                 out.text(format_args!("\nconfiguration schema\n{}", indented(&plugin.config_schema)?))?;
             }
-            Record::Pipeline(_) => {
+            Record::Rules(_) | Record::Pipeline(_) => {
                 let text = app.registry()?.read(&artifact)?;
                 out.text(format_args!("\n{}", String::from_utf8_lossy(&text).trim_end()))?;
             }
@@ -123,6 +127,9 @@ fn head(artifact: &Artifact) -> Vec<(&'static str, String)> {
             ("contract", plugin.contract.clone()),
             ("interfaces", plugin.interfaces.join(", ")),
         ]),
+        Record::Rules(rules) => {
+            pairs.extend([("identity", rules.identity.to_string()), ("what", what(artifact))]);
+        }
         Record::Pipeline(_) => pairs.push(("what", what(artifact))),
     }
     pairs.push(("file", artifact.path.display().to_string()));

@@ -70,6 +70,7 @@ impl Doctor {
         findings.push(Finding::ok("SQLite", format!("{}, built in", sqlite_version())));
         findings.extend(backend(&app));
         findings.push(engine(&app));
+        findings.push(rules_engine());
         findings.push(cache("compiled plugins", &config.data_dir.join("compiled")));
         findings.push(cache("optimised models", &config.data_dir.join("optimized")));
         told(&findings, out)?;
@@ -152,6 +153,15 @@ fn engine(app: &App) -> Finding {
         }
         Err(error) => Finding::missing(WHAT, chain(&error), error.hint()),
     }
+}
+
+fn rules_engine() -> Finding {
+    const WHAT: &str = "rule engine";
+    if App::carries_rules_engine() {
+        return Finding::ok(WHAT, "carried by this program");
+    }
+    let hint = "rule sets need one: build with `cargo xtask`, or `inferwit plugin add rules.wasm`".to_owned();
+    Finding::note(WHAT, "not carried by this program", hint)
 }
 
 fn cache(what: &'static str, folder: &Path) -> Finding {

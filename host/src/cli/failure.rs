@@ -46,6 +46,22 @@ impl WrongCall {
 #[error("{}", self.0.code.as_str())]
 pub(super) struct Unanswered(#[source] pub(super) InferError);
 
+/// What an engine found wrong in a rule set, each told with the line where it stands.
+#[derive(Debug, thiserror::Error)]
+#[error("rule set `{label}` is refused")]
+pub(super) struct RefusedRules {
+    pub(super) label: String,
+    /// Messages with their hints.
+    pub(super) parts: Vec<(String, Option<String>)>,
+}
+
+/// How a message on standard error begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Word {
+    Error,
+    Warning,
+}
+
 /// Whose fault it is, from the outermost cause that says so.
 pub(super) fn exit_code(error: &anyhow::Error) -> u8 {
     error.chain().find_map(code_of).unwrap_or(NOT_DONE)
@@ -55,7 +71,7 @@ fn code_of(cause: &(dyn Error + 'static)) -> Option<u8> {
     if cause.is::<WrongCall>() {
         return Some(WRONG_CALL);
     }
-    if cause.is::<Unanswered>() {
+    if cause.is::<Unanswered>() || cause.is::<RefusedRules>() {
         return Some(CHECK_FAILED);
     }
     if let Some(error) = cause.downcast_ref::<ConfigError>() {
@@ -77,7 +93,7 @@ fn app_code(error: &AppError) -> u8 {
         AppError::Backend(BackendError::Unavailable { .. }) => NOT_DONE,
         AppError::Format(FormatError::Read { .. }) => NOT_DONE,
         AppError::Config(error) if error.faults().is_empty() => NOT_DONE,
-        AppError::File { .. } | AppError::Threads(_) => NOT_DONE,
+        AppError::File { .. } | AppError::Threads(_) | AppError::NoRulesEngine => NOT_DONE,
         AppError::Unknown { .. } | AppError::FileName { .. } | AppError::ServedTwice { .. } => WRONG_CALL,
         _ => CHECK_FAILED,
     }
@@ -116,9 +132,20 @@ pub(super) fn rendered(error: &anyhow::Error, has_colour: bool) -> String {
 
 /// One message as it stands on standard error.
 pub(super) fn told(text: &mut String, message: &str, hint: Option<&str>, has_colour: bool) {
-    let (error_word, hint_word) =
-        if has_colour { ("\u{1b}[1;31merror:\u{1b}[0m", "\u{1b}[1;36mhint:\u{1b}[0m") } else { ("error:", "hint:") };
-    writeln!(text, "{error_word} {message}").expect("writing to a string does not fail");
+    told_as(Word::Error, text, message, hint, has_colour);
+}
+
+/// One message that need not be an error.
+pub(super) fn told_as(word: Word, text: &mut String, message: &str, hint: Option<&str>, has_colour: bool) {
+    let (word, colour) = match word {
+        Word::Error => ("error:", "31"),
+        Word::Warning => ("warning:", "33"),
+    };
+    let (word, hint_word) = match has_colour {
+        true => (format!("\u{1b}[1;{colour}m{word}\u{1b}[0m"), "\u{1b}[1;36mhint:\u{1b}[0m"),
+        false => (word.to_owned(), "hint:"),
+    };
+    writeln!(text, "{word} {message}").expect("writing to a string does not fail");
     if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
         write!(text, "\n{hint_word} {hint}\n").expect("writing to a string does not fail");
     }
@@ -129,6 +156,17 @@ pub(super) fn parts(error: &anyhow::Error) -> Vec<(String, Option<String>)> {
     for cause in error.chain() {
         if let Some(AppError::Pipeline(diagnostics)) = cause.downcast_ref::<AppError>() {
             return diagnostics.iter().map(|found| (found.to_string(), Some(found.hint.clone()))).collect();
+        }
+        if let Some(refused) = cause.downcast_ref::<RefusedRules>().filter(|refused| !refused.parts.is_empty()) {
+            return refused.parts.clone();
+        }
+        if let Some(AppError::RuleTests { results, .. }) = cause.downcast_ref::<AppError>() {
+            let mut message = whole(error);
+            for failed in results.iter().filter(|result| !result.passed) {
+                let indented = failed.message.replace('\n', "\n    ");
+                write!(message, "\n  {}\n    {indented}", failed.name).expect("writing to a string does not fail");
+            }
+            return vec![(message, hint(error))];
         }
         if let Some(AppError::Tests { results, .. }) = cause.downcast_ref::<AppError>() {
             let mut message = whole(error);

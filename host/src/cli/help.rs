@@ -11,7 +11,7 @@ use super::{Outcome, Verdict};
 /// The commands in the groups in which `inferwit --help` shows them.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("Every day", &["init", "serve", "infer", "deploy", "status", "doctor"]),
-    ("What is registered", &["model", "plugin", "pipeline"]),
+    ("What is registered", &["model", "plugin", "rules", "pipeline"]),
     ("How it runs", &["config", "backend"]),
 ];
 

@@ -39,9 +39,11 @@ impl Init {
         let config = app.config();
         let (folder, database) = (&config.data_dir, &config.model_registry.path);
         let (had_folder, had_registry) = (folder.is_dir(), database.exists());
+        let mut engine = None;
         if !self.dry_run {
             fs::create_dir_all(folder).with_context(|| format!("make folder `{}`", folder.display()))?;
             app.registry()?;
+            engine = app.ensure_rules_engine()?.map(|artifact| artifact.label());
             if !had_file {
                 write_new(&self.dir, &file)?;
             }
@@ -54,7 +56,7 @@ impl Init {
         if out.is_json() {
             let items: Vec<_> =
                 made.iter().map(|(what, path, had)| json!({"what": what, "path": path, "was_there": had})).collect();
-            out.json(&json!({"dry_run": self.dry_run, "items": items}))?;
+            out.json(&json!({"dry_run": self.dry_run, "items": items, "rules_engine": engine}))?;
             return Ok(Verdict::Good);
         }
         let verb = |had| match (had, self.dry_run) {
@@ -64,6 +66,14 @@ impl Init {
         };
         let rows = made.map(|(what, path, had)| [what.to_owned(), verb(had).to_owned(), path.display().to_string()]);
         out.rows(&rows)?;
+        if let Some(engine) = engine {
+            out.text(format_args!("rule engine: plugin {engine}"))?;
+        } else if !self.dry_run {
+            session.note(
+                "this program carries no rule engine, so rule sets cannot be used",
+                "register one with `inferwit plugin add rules.wasm`",
+            );
+        }
         out.text(NEXT)?;
         Ok(Verdict::Good)
     }

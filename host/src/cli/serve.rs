@@ -142,6 +142,7 @@ fn load(app: &Arc<App>, targets: &[Target], follows: bool) -> anyhow::Result<(Ar
     if let Err(error) = app.backend() {
         tracing::warn!(error = chain(&error), hint = error.hint(), "models cannot be served");
     }
+    app.start_recording()?;
     let serving = Serving::of_targets(app, targets)?;
     let follower = if follows { Some(Follower::start(app, &serving, &app.config().environment)?) } else { None };
     Ok((serving, follower))

@@ -58,7 +58,7 @@ section!(
         inference: Inference = Inference::default(),
         /// Ceilings of what plugins may use; a pipeline's step may lower them, never raise.
         plugins: Plugins = Plugins::default(),
-        /// Ceilings of what rule sets may ask. Not built yet.
+        /// Ceilings of what rule sets may ask, and what is kept of their runs.
         rules: Rules = Rules::default(),
         /// Not built yet.
         cache: Cache = Cache::default(),
@@ -185,17 +185,23 @@ section!(Rules {
     max_facts: u64 = 2_000_000,
     #[schemars(range(min = 1))]
     max_depth: u64 = 100_000,
-    #[schemars(range(min = 1, max = 4096))]
+    /// Linear memory of one instance of a rule engine, 8 MiB of it for the engine itself.
+    #[schemars(range(min = 16, max = 4096))]
     memory_mib: u64 = 512,
+    /// Facts and reports of runs, as JSON lines that `rules run` and `rules diff` read.
     record: Record = Record::default(),
 });
 
 section!(Record {
+    /// The file. Null: nothing is recorded.
     path: Option<String> = None,
+    /// The share of requests that is recorded.
     #[schemars(range(min = 0.0, max = 1.0))]
     sample: f64 = 1.0,
+    /// The file and its predecessor, `PATH.1`, together.
     #[schemars(range(min = 1, max = 1_048_576))]
     max_mib: u64 = 256,
+    /// Fields that are written as `[redacted]`, by name or as `template.field`.
     redact: Vec<String> = Vec::new(),
 });
 
@@ -230,7 +236,6 @@ pub(super) const NOT_BUILT: &[&str] = &[
     "server.tls",
     "inference.max_batch_size",
     "inference.tensorrt",
-    "rules",
     "cache",
     "monitoring.trace_sample",
     "monitoring.otlp_endpoint",

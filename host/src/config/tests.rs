@@ -35,6 +35,19 @@ fn a_relative_path_belongs_to_the_file_that_holds_it() {
 }
 
 #[test]
+fn ceilings_and_recording_of_rules_are_read() {
+    let text =
+        "rules: {max_work: 7, memory_mib: 32, record: {path: runs.jsonl, sample: 0.5, max_mib: 2, redact: [name]}}\n";
+    let rules = resolve(text, &[]).unwrap().rules;
+    assert_eq!((rules.max_work, rules.max_firings, rules.memory_bytes), (7, 1_000_000, 32 << 20));
+    assert_eq!(rules.record.path.as_deref(), Some(Path::new("/etc/inferwit/runs.jsonl")));
+    assert_eq!((rules.record.sample, rules.record.bytes_max), (0.5, 2 << 20));
+    assert_eq!(rules.record.redact, ["name"]);
+    let error = resolve("rules: {memory_mib: 8}\n", &[]).unwrap_err().to_string();
+    assert!(error.contains("`rules.memory_mib` is 8, must be at least 16"), "{error}");
+}
+
+#[test]
 fn metrics_may_listen_elsewhere() {
     let config = resolve("monitoring: {metrics_port: \"0.0.0.0:9091\"}\n", &[]).unwrap();
     assert_eq!(config.monitoring.metrics, "0.0.0.0:9091".parse().unwrap());

@@ -27,6 +27,12 @@ pub enum PipelineError {
     Output { step: String, plugin: String, problem: String },
     #[error("the answer is not what the pipeline declares")]
     Answer(#[source] TensorError),
+    /// Tensors that cannot be the facts of a rule set.
+    #[error("step `{step}`: {problem}")]
+    Facts { step: String, problem: String },
+    /// A run of a rule set that gave no answer.
+    #[error("rule set `{rule_set}` in step `{step}` {problem}")]
+    RuleSet { step: String, rule_set: String, plugin: String, failure: RuleFailure, problem: String },
     /// A finding of severity error in a step that blocks.
     #[error("rejected by step `{step}`: {summary}")]
     Rejected { step: String, summary: String, findings: String },
@@ -34,6 +40,19 @@ pub enum PipelineError {
     Deadline { step: String },
     #[error("step `{step}` panicked; the panic is in the log")]
     Panic { step: String },
+}
+
+/// How a run of a rule set failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RuleFailure {
+    /// An expression or a conflict, in a rule.
+    Error,
+    /// A limit of the rule set or of the operator.
+    Limit,
+    /// The step's time was over.
+    StepTime,
+    /// The request's time was over, or its client has gone.
+    RequestTime,
 }
 
 impl PipelineError {
@@ -47,6 +66,12 @@ impl PipelineError {
                 _ => ErrorCode::BackendFailed,
             },
             Self::Output { .. } => ErrorCode::PluginFailed,
+            Self::Facts { .. } => ErrorCode::Unprocessable,
+            Self::RuleSet { failure, .. } => match failure {
+                RuleFailure::Error => ErrorCode::PluginFailed,
+                RuleFailure::Limit | RuleFailure::StepTime => ErrorCode::PluginLimit,
+                RuleFailure::RequestTime => ErrorCode::Deadline,
+            },
             Self::Rejected { .. } => ErrorCode::Rejected,
             Self::Deadline { .. } => ErrorCode::Deadline,
             Self::Answer(_) | Self::Panic { .. } => ErrorCode::Internal,
@@ -58,9 +83,10 @@ impl PipelineError {
         match self {
             Self::Plugin(PluginError::Failure { failure, .. }) => failure.to_string(),
             Self::Plugin(PluginError::Overloaded { .. }) => "too many requests; try again later".to_owned(),
-            Self::Plugin(PluginError::Deadline { .. }) | Self::Deadline { .. } => {
-                "the request was out of time".to_owned()
-            }
+            Self::Plugin(PluginError::Deadline { .. })
+            | Self::Deadline { .. }
+            | Self::RuleSet { failure: RuleFailure::RequestTime, .. } => "the request was out of time".to_owned(),
+            Self::Facts { problem, .. } => problem.clone(),
             Self::Model { error: BackendError::InvalidInput { reason, .. }, .. } => reason.clone(),
             Self::Model { error: BackendError::DeadlineExceeded { .. }, .. } => {
                 "the request was out of time".to_owned()
@@ -76,6 +102,15 @@ impl PipelineError {
                 let (label, kind) = failure_kind(error)?;
                 let step = label.step.clone().unwrap_or_default();
                 Some(PluginFailure { plugin: label.plugin.clone(), step, kind })
+            }
+            Self::RuleSet { step, plugin, failure, .. } => {
+                let kind = match failure {
+                    RuleFailure::Error => PluginFailureKind::Failed,
+                    RuleFailure::Limit => PluginFailureKind::Limit,
+                    RuleFailure::StepTime => PluginFailureKind::Deadline,
+                    RuleFailure::RequestTime => return None,
+                };
+                Some(PluginFailure { plugin: plugin.clone(), step: step.clone(), kind })
             }
             Self::Output { step, plugin, .. } => {
                 Some(PluginFailure { plugin: plugin.clone(), step: step.clone(), kind: PluginFailureKind::Trap })
@@ -97,9 +132,10 @@ fn plugin_code(error: &PluginError) -> ErrorCode {
         PluginError::Deadline { .. } => ErrorCode::Deadline,
         PluginError::Limit { .. } => ErrorCode::PluginLimit,
         PluginError::Overloaded { .. } => ErrorCode::Overloaded,
-        PluginError::Trap { .. } | PluginError::Contract { .. } | PluginError::Configuration { .. } => {
-            ErrorCode::PluginFailed
-        }
+        PluginError::Trap { .. }
+        | PluginError::Contract { .. }
+        | PluginError::Configuration { .. }
+        | PluginError::RuleSet { .. } => ErrorCode::PluginFailed,
         PluginError::Engine(_) | PluginError::Compile(_) | PluginError::Unsupported { .. } => ErrorCode::Internal,
     }
 }

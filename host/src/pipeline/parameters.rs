@@ -24,6 +24,22 @@ pub(super) fn from_json(r#type: ParameterType, value: &Value) -> Option<Paramete
     }
 }
 
+/// A value of a request as JSON; numbers that JSON lacks go by their names.
+pub(super) fn to_json(value: &Parameter) -> Value {
+    match value {
+        Parameter::Bool(value) => (*value).into(),
+        Parameter::Int64(number) => (*number).into(),
+        Parameter::Uint64(number) => (*number).into(),
+        Parameter::Double(number) => match serde_json::Number::from_f64(*number) {
+            Some(number) => number.into(),
+            None if number.is_nan() => "NaN".into(),
+            None if *number > 0.0 => "Infinity".into(),
+            None => "-Infinity".into(),
+        },
+        Parameter::String(text) => text.as_str().into(),
+    }
+}
+
 /// The value of a request as this type has it.
 fn converted(r#type: ParameterType, value: &Parameter) -> Option<Parameter> {
     match (r#type, value) {

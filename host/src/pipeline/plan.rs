@@ -25,6 +25,11 @@ pub trait Signatures {
     /// # Errors
     /// What is wrong: it is not registered, or its configuration is refused.
     fn signature(&self, step: &StepSpec) -> Result<Signature, Vec<Problem>>;
+
+    /// Why a tensor like `given` cannot be this input, beyond what the signature says of it.
+    fn misfits(&self, _step: &StepSpec, _input: &str, _given: &TensorSpec) -> Vec<Problem> {
+        Vec::new()
+    }
 }
 
 impl<F: Fn(&StepSpec) -> Result<Signature, Vec<Problem>>> Signatures for F {

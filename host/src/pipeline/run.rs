@@ -1,5 +1,6 @@
 //! One request on its way through the steps. In a chain they follow each other on one thread; else free threads may help.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -22,6 +23,8 @@ pub(super) struct State {
     pub(super) slots: Vec<Option<Tensor>>,
     /// Findings, each as JSON with its step.
     pub(super) findings: Vec<serde_json::Value>,
+    /// What rules steps decided, as JSON text, by the step's number.
+    pub(super) decisions: BTreeMap<usize, String>,
     pub(super) traces: Vec<StepTrace>,
     pub(super) error: Option<PipelineError>,
     /// For each step, how many others must end before it.
@@ -35,6 +38,7 @@ impl State {
         Self {
             slots: plan.fill(inputs),
             findings: Vec::new(),
+            decisions: BTreeMap::new(),
             traces: Vec::with_capacity(plan.steps.len()),
             error: None,
             waits_for: plan.steps.iter().map(|step| step.dependencies).collect(),
@@ -76,11 +80,12 @@ impl State {
             batch_size: 1,
             isolation: None,
             memory_bytes: None,
+            rules: None,
         });
     }
 
     /// Puts the results of a step where others find them.
-    fn settle(&mut self, pipeline: &Pipeline, index: usize, done: Done, begun: Instant) {
+    fn settle(&mut self, pipeline: &Pipeline, index: usize, mut done: Done, begun: Instant) {
         let step = &pipeline.plan.steps[index];
         self.traces.push(StepTrace {
             step: step.name.to_string(),
@@ -92,6 +97,7 @@ impl State {
             batch_size: 1,
             isolation: pipeline.runners[index].isolation(),
             memory_bytes: done.memory_bytes,
+            rules: done.result.as_mut().ok().and_then(|given| given.rules.take()).map(Box::new),
         });
         let settled = done.result.and_then(|given| self.put(pipeline, index, given));
         if let Err(error) = settled {
@@ -117,6 +123,9 @@ impl State {
                     return Err(output_error(step, format!("no `{}`", output.name)));
                 }
             }
+        }
+        if let Some(decided) = given.decided {
+            self.decisions.insert(index, decided);
         }
         self.note_findings(step, &given.findings)
     }
@@ -261,6 +270,7 @@ impl SharedRun {
         let empty = State {
             slots: Vec::new(),
             findings: Vec::new(),
+            decisions: BTreeMap::new(),
             traces: Vec::new(),
             error: None,
             waits_for: Vec::new(),

@@ -169,8 +169,9 @@ pub struct StepSpec {
     pub on_finding: Option<OnFinding>,
     /// Parameters of a rule set.
     pub params: Option<Map<String, Value>>,
-    /// Which tensors are which facts of a rule set.
-    pub facts: Option<Map<String, Value>>,
+    /// By template and field of a rule set: the step's own name of the tensor that fills it, or `$row` for the row's number.
+    #[serde(default)]
+    pub facts: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl StepSpec {

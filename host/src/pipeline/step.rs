@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use super::error::PipelineError;
 use super::plan::PlanStep;
+use super::rules::RulesStep;
 use crate::backend::{BackendError, Model};
-use crate::infer::{Deadline, RequestContext};
+use crate::infer::{Deadline, RequestContext, RuleTrace};
 use crate::plugin::{Finding, GrantedModel, GrantedModelError, OpenPlugin};
 use crate::tensor::{Signature, Tensor};
 
@@ -15,6 +16,7 @@ pub enum Runner {
     Model(Arc<dyn Model>),
     Processor(OpenPlugin),
     Validator(OpenPlugin),
+    Rules(Box<RulesStep>),
 }
 
 /// Tensors by the step's own names.
@@ -33,6 +35,9 @@ pub(super) struct Done {
 pub(super) struct Given {
     pub(super) outputs: Named,
     pub(super) findings: Vec<Finding>,
+    /// Of a rules step: `{status, result, report?}` as JSON text.
+    pub(super) decided: Option<String>,
+    pub(super) rules: Option<RuleTrace>,
 }
 
 impl Runner {
@@ -40,6 +45,7 @@ impl Runner {
         match self {
             Self::Model(model) => model.signature(),
             Self::Processor(plugin) | Self::Validator(plugin) => plugin.signature(),
+            Self::Rules(rules) => rules.signature(),
         }
     }
 
@@ -48,6 +54,7 @@ impl Runner {
         match self {
             Self::Model(_) => None,
             Self::Processor(plugin) | Self::Validator(plugin) => Some(plugin.isolation().as_str()),
+            Self::Rules(rules) => Some(rules.isolation().as_str()),
         }
     }
 
@@ -61,14 +68,15 @@ impl Runner {
                 Self::Model(model) => run_model(&**model, step, &inputs, &context.deadline),
                 Self::Processor(plugin) => {
                     let answer = plugin.process(inputs, context);
-                    let given = answer.result.map(|outputs| Given { outputs, findings: Vec::new() });
+                    let given = answer.result.map(|outputs| Given { outputs, ..Given::default() });
                     (given.map_err(PipelineError::from), answer.queue_ns, Some(answer.memory_bytes))
                 }
                 Self::Validator(plugin) => {
                     let answer = plugin.check(inputs, context);
-                    let given = answer.result.map(|findings| Given { outputs: Named::new(), findings });
+                    let given = answer.result.map(|findings| Given { findings, ..Given::default() });
                     (given.map_err(PipelineError::from), answer.queue_ns, Some(answer.memory_bytes))
                 }
+                Self::Rules(rules) => rules.run(step, &inputs, context),
             }
         };
         Done { result, start, end: Instant::now(), queue_ns, memory_bytes }
@@ -85,7 +93,7 @@ fn run_model(
     let wanted: Vec<&str> =
         step.outputs.iter().filter(|output| output.is_read).map(|output| output.name.as_str()).collect();
     match model.run(&inputs, &wanted, deadline) {
-        Ok(run) => (Ok(Given { outputs: run.outputs, findings: Vec::new() }), run.queue_ns, None),
+        Ok(run) => (Ok(Given { outputs: run.outputs, ..Given::default() }), run.queue_ns, None),
         Err(error) => {
             let error = PipelineError::Model { step: step.name.to_string(), error, inputs_are_clients: false };
             (Err(error), 0, None)

@@ -35,7 +35,7 @@ pub struct EngineSettings {
     ///
     /// Its files are native code: nobody but this host may write there.
     pub cache_dir: Option<PathBuf>,
-    /// The most linear memory that any plugin may have.
+    /// The most linear memory that any plugin or rule engine may have; each use has its own limit below it.
     pub memory_bytes_max: usize,
 }
 

@@ -29,6 +29,14 @@ pub enum Stage {
     Open,
     Process,
     Check,
+    /// Of a rule set.
+    Load,
+    Evaluate,
+    Explain,
+    Plan,
+    Canonical,
+    Compile,
+    Test,
 }
 
 impl Stage {
@@ -39,6 +47,13 @@ impl Stage {
             Self::Open => "open",
             Self::Process => "process",
             Self::Check => "check",
+            Self::Load => "load",
+            Self::Evaluate => "evaluate",
+            Self::Explain => "explain",
+            Self::Plan => "plan",
+            Self::Canonical => "canonical",
+            Self::Compile => "compile",
+            Self::Test => "test",
         }
     }
 }
@@ -53,7 +68,7 @@ pub enum Severity {
 }
 
 /// What is wrong with a configuration or a rule set.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Diagnostic {
     pub severity: Severity,
     /// Short, stable, kebab-case.
@@ -129,6 +144,9 @@ pub enum PluginError {
     Unsupported { reason: String, hint: String },
     #[error("{label}: configuration is refused: {}", diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Configuration { label: PluginLabel, diagnostics: Vec<Diagnostic> },
+    /// All that is wrong with a rule set, its parameters or its ceilings; warnings may be among it.
+    #[error("{label}: rule set is refused: {}", diagnostics.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    RuleSet { label: PluginLabel, diagnostics: Vec<Diagnostic> },
     /// It trapped: a panic, an access out of bounds, an exit.
     #[error("{label} trapped in `{}`: {reason}", stage.as_str())]
     Trap { label: PluginLabel, stage: Stage, reason: String },
@@ -174,6 +192,7 @@ impl PluginError {
             Self::Compile(_) => "compile",
             Self::Unsupported { .. } => "unsupported",
             Self::Configuration { .. } => "configuration",
+            Self::RuleSet { .. } => "rule_set",
             Self::Trap { .. } => "trap",
             Self::Limit { .. } => "limit",
             Self::Deadline { .. } => "deadline",

@@ -13,7 +13,8 @@ use super::abi::{GuestState, HeldRequest, HeldTensor};
 use super::error::{Diagnostic, Failure, PluginError, PluginLabel, Stage};
 use super::limits::{Limit, LimitReached};
 use super::log::escaped;
-use super::{Finding, Interface, Mount, Plugin, PluginInfo};
+use super::serving::Guest;
+use super::{Finding, Interface, Mount, Plugin, PluginInfo, Sandbox};
 use crate::infer::{Deadline, RequestContext};
 use crate::tensor::{Signature, Tensor, TensorSpec};
 
@@ -36,9 +37,10 @@ type Named<T> = Vec<(String, T)>;
 impl Instance {
     /// Makes a guest and opens it with its configuration.
     pub(crate) fn open(plugin: &Plugin, mount: &Mount, request_deadline: &Deadline) -> Result<Self, PluginError> {
-        let Mount { label, usage, .. } = mount;
-        let mut call = Call { store: plugin.store(mount), label, request_deadline };
-        let budget = usage.limits.open_deadline;
+        let Mount { sandbox, usage } = mount;
+        let label = &sandbox.label;
+        let mut call = Call { store: plugin.store(sandbox), label, request_deadline };
+        let budget = sandbox.limits.open_deadline;
         let opened = match usage.interface {
             Interface::Processor => {
                 let pre = plugin.processor.as_ref().ok_or_else(|| plugin.lacks("processor"))?;
@@ -67,9 +69,9 @@ impl Instance {
     /// What the guest takes and gives under its configuration.
     pub(crate) fn signature(&mut self, mount: &Mount) -> Result<Signature, PluginError> {
         let never = Deadline::never();
-        let budget = mount.usage.limits.open_deadline;
+        let budget = mount.sandbox.limits.open_deadline;
         let (store, opened) = (&mut self.store, &self.opened);
-        let mut call = Call { store, label: &mount.label, request_deadline: &never };
+        let mut call = Call { store, label: &mount.sandbox.label, request_deadline: &never };
         let host_specs = |specs: Vec<_>| specs.into_iter().map(v0_1::host_spec).collect::<Vec<TensorSpec>>();
         match opened {
             Opened::Processor(guest, handle) => {
@@ -92,17 +94,17 @@ impl Instance {
         inputs: Named<Tensor>,
         context: &Arc<RequestContext>,
     ) -> Result<Named<Tensor>, PluginError> {
-        let Mount { label, usage, .. } = mount;
+        let Sandbox { label, limits, .. } = &mount.sandbox;
         let Opened::Processor(guest, handle) = &self.opened else { unreachable!("opened as a processor") };
         let exports = guest.inferwit_plugin_processor().processor();
         let inputs = hold_inputs(self.store.data_mut(), inputs, label)?;
         self.store.data_mut().request = Some(Arc::clone(context));
         let mut call = Call { store: &mut self.store, label, request_deadline: &context.deadline };
         let request = Resource::<HeldRequest>::new_borrow(self.request);
-        let results = call
-            .run(Stage::Process, usage.limits.deadline, |store| exports.call_process(store, *handle, &inputs, request));
+        let results =
+            call.run(Stage::Process, limits.deadline, |store| exports.call_process(store, *handle, &inputs, request));
         self.store.data_mut().request = None;
-        let results = results?.map_err(|failure| failed(label, failure))?;
+        let results = results?.map_err(|failure| failed(label, Stage::Process, failure))?;
         let state = self.store.data_mut();
         let mut outputs = Vec::with_capacity(results.len());
         for (name, handle) in results {
@@ -122,42 +124,37 @@ impl Instance {
         tensors: Named<Tensor>,
         context: &Arc<RequestContext>,
     ) -> Result<Vec<Finding>, PluginError> {
-        let Mount { label, usage, .. } = mount;
+        let Sandbox { label, limits, .. } = &mount.sandbox;
         let Opened::Validator(guest, handle) = &self.opened else { unreachable!("opened as a validator") };
         let exports = guest.inferwit_plugin_validator().validator();
         let tensors = hold_inputs(self.store.data_mut(), tensors, label)?;
         self.store.data_mut().request = Some(Arc::clone(context));
         let mut call = Call { store: &mut self.store, label, request_deadline: &context.deadline };
         let request = Resource::<HeldRequest>::new_borrow(self.request);
-        let findings = call
-            .run(Stage::Check, usage.limits.deadline, |store| exports.call_check(store, *handle, &tensors, request));
+        let findings =
+            call.run(Stage::Check, limits.deadline, |store| exports.call_check(store, *handle, &tensors, request));
         self.store.data_mut().request = None;
-        let findings = findings?.map_err(|failure| failed(label, failure))?;
+        let findings = findings?.map_err(|failure| failed(label, Stage::Check, failure))?;
         Ok(findings.into_iter().map(v0_1::host_finding).collect())
     }
+}
 
-    /// Linear memory in use.
-    pub(crate) fn memory_bytes(&self) -> u64 {
-        self.store.data().memory.memory_bytes as u64
-    }
-
-    /// Whether it may serve another request: it kept no handle, and has memory left.
-    pub(crate) fn is_reusable(&self) -> bool {
-        let state = self.store.data();
-        state.handles == 0 && state.sleeps == 0 && !state.memory.is_nearly_full()
+impl Guest for Instance {
+    fn store(&self) -> &Store<GuestState> {
+        &self.store
     }
 }
 
 /// Reads what a plugin says of itself, in a guest of its own.
-pub(crate) fn describe(plugin: &Plugin, mount: &Mount) -> Result<PluginInfo, PluginError> {
-    let label = &mount.label;
+pub(crate) fn describe(plugin: &Plugin, sandbox: &Sandbox) -> Result<PluginInfo, PluginError> {
+    let label = &sandbox.label;
     let never = Deadline::never();
-    let mut call = Call { store: plugin.store(mount), label, request_deadline: &never };
-    let budget = mount.usage.limits.tools_deadline;
+    let mut call = Call { store: plugin.store(sandbox), label, request_deadline: &never };
+    let budget = sandbox.limits.tools_deadline;
     let instance = call.run(Stage::Instantiate, budget, |store| plugin.pre.instantiate(store))?;
     let manifest = bindings::processor::exports::inferwit::plugin::manifest::GuestIndices::new(&plugin.pre)
         .and_then(|indices| indices.load(&mut call.store, &instance))
-        .map_err(|error| PluginError::Contract { label: label.clone(), reason: format!("{error:#}") })?;
+        .map_err(|error| breach(label, &error))?;
     let info = call.run(Stage::Describe, budget, |store| manifest.call_describe(store))?;
     Ok(PluginInfo {
         name: info.name,
@@ -189,23 +186,34 @@ fn refused(label: &PluginLabel, diagnostics: Vec<bindings::inferwit::plugin::com
     PluginError::Configuration { label: label.clone(), diagnostics }
 }
 
-fn failed(label: &PluginLabel, failure: bindings::inferwit::plugin::common::Failure) -> PluginError {
+/// What a plugin answered instead of a result.
+pub(crate) fn failed(
+    label: &PluginLabel,
+    stage: Stage,
+    failure: bindings::inferwit::plugin::common::Failure,
+) -> PluginError {
     match v0_1::host_failure(failure).escaped() {
-        Failure::DeadlineExceeded => PluginError::Deadline { label: label.clone(), stage: Stage::Process },
+        Failure::DeadlineExceeded => PluginError::Deadline { label: label.clone(), stage },
         failure => PluginError::Failure { label: label.clone(), failure },
     }
 }
 
+/// An export that is not as the contract says.
+pub(crate) fn breach(label: &PluginLabel, error: &wasmtime::Error) -> PluginError {
+    PluginError::Contract { label: label.clone(), reason: format!("{error:#}") }
+}
+
 /// A series of calls into one store, each under its own deadline.
-struct Call<'a, S> {
-    store: S,
-    label: &'a PluginLabel,
+pub(crate) struct Call<'a, S> {
+    pub(crate) store: S,
+    pub(crate) label: &'a PluginLabel,
     /// The request's own, which is told apart from the step's.
-    request_deadline: &'a Deadline,
+    pub(crate) request_deadline: &'a Deadline,
 }
 
 impl<S: BorrowMut<Store<GuestState>>> Call<'_, S> {
-    fn run<T>(
+    /// One call: `body` under the earlier of `budget` and the request's deadline.
+    pub(crate) fn run<T>(
         &mut self,
         stage: Stage,
         budget: Duration,

@@ -1,4 +1,4 @@
-//! Models, plugins and pipelines: registered once under name and version, found again by reference. Runs none of them.
+//! Models, plugins, rule sets and pipelines: registered once under name and version, found again by reference. Runs none of them.
 
 mod rows;
 
@@ -19,6 +19,7 @@ pub(super) use rows::{parsed, table};
 const MODEL_FILE: &str = "model.onnx";
 const PLUGIN_FILE: &str = "plugin.wasm";
 const PIPELINE_FILE: &str = "pipeline.yaml";
+const RULES_FILE: &str = "rules.yaml";
 
 /// A model to register, with what the host has found out about it.
 #[derive(Clone, Debug)]
@@ -56,6 +57,16 @@ pub struct NewPipeline<'a> {
     pub files: &'a [(String, Vec<u8>)],
 }
 
+/// A rule set to register, with what its engine has found out about it.
+#[derive(Clone, Debug)]
+pub struct NewRules<'a> {
+    pub name: Name,
+    pub version: Version,
+    /// The file as it was written.
+    pub source: &'a [u8],
+    pub record: RulesRecord,
+}
+
 /// What is registered under one name and version.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Artifact {
@@ -86,6 +97,7 @@ impl Artifact {
 pub enum Record {
     Model(ModelRecord),
     Plugin(PluginRecord),
+    Rules(RulesRecord),
     Pipeline(PipelineRecord),
 }
 
@@ -114,11 +126,19 @@ pub struct PipelineRecord {
     pub parsed: Value,
 }
 
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RulesRecord {
+    /// SHA-256 of the canonical form: what the rule set says, however it is written.
+    pub identity: Digest,
+    /// The canonical form.
+    pub parsed: Value,
+}
+
 /// What registering came to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Added {
     New(Artifact),
-    /// The same bytes under the same version: nothing was changed.
+    /// The same under the same version: nothing was changed.
     AlreadyThere(Artifact),
 }
 
@@ -209,6 +229,17 @@ impl Registry {
         self.add(&entry, self.store.stage(&sources)?)
     }
 
+    /// Registers a rule set. One that says the same as the one that is there, however it is written, changes nothing.
+    ///
+    /// # Errors
+    /// A version that is taken by something else, or a store that cannot be written.
+    pub fn add_rules(&self, new: &NewRules<'_>) -> Result<Added, RegistryError> {
+        let record = &new.record;
+        let columns = vec![("identity", record.identity.to_string()), ("parsed", record.parsed.to_string())];
+        let entry = Entry { kind: Kind::Rules, name: &new.name, version: &new.version, columns };
+        self.add(&entry, self.store.stage(&[Source::Bytes(RULES_FILE, new.source)])?)
+    }
+
     /// All versions of all names, archived ones too, by name and from old to new.
     ///
     /// # Errors
@@ -260,7 +291,7 @@ impl Registry {
     pub fn archive(&self, kind: Kind, name: &Name, version: &Version) -> Result<Artifact, RegistryError> {
         let reference = Reference::exact(name.clone(), version.clone());
         self.resolve(kind, &reference)?;
-        let table = table(kind).expect("it was found in a table");
+        let table = table(kind);
         let sql =
             format!("UPDATE {table} SET archived_at = coalesce(archived_at, ?1) WHERE name = ?2 AND version = ?3");
         let parameters = (self.now(), name.as_str(), version.to_string());
@@ -296,8 +327,10 @@ impl Registry {
         let rows = select(&transaction, &self.store, entry.kind, Some(entry.name)).map_err(&failed)?;
         if let Some(there) = rows.into_iter().find(|row| row.version == *entry.version) {
             check_same(entry, &staged, &there)?;
-            // Restores files that were lost or damaged; else nothing.
-            self.store.publish(staged)?;
+            if staged.digest == there.digest {
+                // Restores files that were lost or damaged; else nothing.
+                self.store.publish(staged)?;
+            }
             return Ok(Added::AlreadyThere(there));
         }
         let digest = staged.digest;
@@ -320,6 +353,11 @@ fn check_same(entry: &Entry<'_>, staged: &Staged, there: &Artifact) -> Result<()
         version: entry.version.clone(),
         different,
     };
+    if let Record::Rules(rules) = &there.record {
+        let identity = rules.identity.to_string();
+        let is_same = entry.columns.iter().any(|(column, value)| *column == "identity" && *value == identity);
+        return if is_same { Ok(()) } else { Err(different("other rules")) };
+    }
     if staged.digest != there.digest || staged.files != there.files {
         return Err(different("other bytes"));
     }

@@ -182,9 +182,7 @@ struct Outcome<'a> {
 fn check_pins(transaction: &Transaction<'_>, pins: &[Pin]) -> Result<Vec<i64>, RegistryError> {
     let mut models = Vec::new();
     for Pin { kind, name, version, sha256 } in pins {
-        let Some(table) = table(*kind) else {
-            return Err(RegistryError::bundle("rule sets are not built yet in this version"));
-        };
+        let table = table(*kind);
         let sql = format!("SELECT id FROM {table} WHERE name = ?1 AND version = ?2 AND sha256 = ?3");
         let id: Option<i64> = transaction
             .query_row(&sql, (name.as_str(), version.to_string(), sha256.hex()), |row| row.get(0))

@@ -15,7 +15,8 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 /// `infw`, which tells the file from databases of other programs.
 const APPLICATION_ID: i32 = 0x696e_6677;
 
-const MIGRATIONS: &[&str] = &[r"
+const MIGRATIONS: &[&str] = &[
+    r"
 CREATE TABLE artifacts (
     sha256 TEXT PRIMARY KEY,           -- of the bytes, or of the list of files
     kind TEXT NOT NULL,
@@ -97,10 +98,25 @@ CREATE TABLE deployments (
 
 -- An environment holds one active bundle of a pipeline.
 CREATE UNIQUE INDEX one_active ON deployments (environment, pipeline, part) WHERE status = 'active';
-"];
+",
+    r"
+CREATE TABLE rules (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    path TEXT NOT NULL,
+    created_at TEXT NOT NULL,
+    identity TEXT NOT NULL,            -- sha256:.. of the canonical form
+    parsed TEXT NOT NULL,              -- JSON, the canonical form
+    sha256 TEXT NOT NULL REFERENCES artifacts (sha256),
+    archived_at TEXT,
+    UNIQUE (name, version)
+) STRICT;
+",
+];
 
 /// How many migrations this version knows.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The version of SQLite that is built in.
 pub fn sqlite_version() -> &'static str {

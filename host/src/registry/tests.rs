@@ -387,3 +387,39 @@ fn a_writer_that_goes_away_halfway_leaves_the_old_state() {
     assert_eq!(scene.registry.active(&environment("dev")).unwrap()[0].bundle, good);
     deploy(&scene.registry, &bundle("photo", "2.0.0", &[]), &environment("dev")).unwrap();
 }
+
+#[test]
+fn the_same_rules_written_differently_change_nothing_and_other_rules_are_refused() {
+    let scene = Scene::new();
+    let add = |source: &str, identity: &str| {
+        let record = RulesRecord { identity: Digest::of(identity.as_bytes()), parsed: json!({"rules": []}) };
+        let new = NewRules { name: name("loan"), version: Version::new(1, 0, 0), source: source.as_bytes(), record };
+        scene.registry.add_rules(&new)
+    };
+    let first = add("rules: []", "a").unwrap();
+    assert!(matches!(&first, Added::New(artifact) if artifact.digest == Digest::of(b"rules: []")));
+    let again = add("rules: [] # the same", "a").unwrap();
+    assert_eq!(again, Added::AlreadyThere(first.artifact().clone()));
+    let error = add("rules: [1]", "b").unwrap_err();
+    assert_eq!(error.to_string(), "rules loan@1.0.0 is registered already, with other rules");
+    assert!(error.hint().is_some());
+
+    let found = scene.other().resolve(Kind::Rules, &reference("loan@^1")).unwrap();
+    assert_eq!(&found, first.artifact());
+    assert_eq!(scene.registry.read(&found).unwrap(), b"rules: []");
+    let archived = scene.registry.archive(Kind::Rules, &found.name, &found.version).unwrap();
+    assert!(archived.archived_at.is_some());
+}
+
+#[test]
+fn a_bundle_pins_rule_sets_that_are_registered() {
+    let scene = Scene::new();
+    let record = RulesRecord { identity: Digest::of(b"a"), parsed: json!({}) };
+    let new = NewRules { name: name("loan"), version: Version::new(1, 0, 0), source: b"r", record };
+    let added = scene.registry.add_rules(&new).unwrap();
+    deploy(&scene.registry, &bundle("p", "1.0.0", &[added.artifact()]), &environment("dev")).unwrap();
+    let active = scene.registry.resolve(Kind::Rules, &reference("loan@dev")).unwrap();
+    assert_eq!(&active, added.artifact());
+    let unknown = Artifact { digest: Digest::of(b"other"), ..added.artifact().clone() };
+    assert!(deploy(&scene.registry, &bundle("p", "1.0.1", &[&unknown]), &environment("dev")).is_err());
+}

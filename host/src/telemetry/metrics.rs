@@ -10,7 +10,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::infer::{ErrorCode, PluginFailure, StepOutcome, Trace};
+use crate::infer::{ErrorCode, PluginFailure, RuleTrace, StepOutcome, Trace};
 
 /// What `code` says of a request that was answered.
 pub const OK: &str = "ok";
@@ -44,6 +44,10 @@ pub struct Metrics {
     step_queue: Family<StepLabels, Histogram, fn() -> Histogram>,
     /// `inferwit_plugin_failures_total{plugin, step, kind}`: kind is trap, deadline, limit or failed.
     plugin_failures: Family<PluginLabels, Counter>,
+    /// `inferwit_rule_firings_total{rule_set, rule}`: firings of agenda rules, matches of derive rules at the end of a run.
+    rule_firings: Family<RuleLabels, Counter>,
+    /// `inferwit_rule_records_lost_total{rule_set}`: runs that were to be recorded and were left out.
+    records_lost: Family<RuleSetLabels, Counter>,
 }
 
 /// Which served model a metric is about. Cheap to clone.
@@ -87,6 +91,17 @@ struct PluginLabels {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleLabels {
+    rule_set: Arc<str>,
+    rule: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RuleSetLabels {
+    rule_set: Arc<str>,
+}
+
 /// 10 us to 42 s, each twice and a bit the one before.
 fn durations() -> Histogram {
     Histogram::new(exponential_buckets(1e-5, 2.0, 23))
@@ -119,6 +134,8 @@ impl Metrics {
             step_duration: Family::new_with_constructor(durations),
             step_queue: Family::new_with_constructor(durations),
             plugin_failures: Family::default(),
+            rule_firings: Family::default(),
+            records_lost: Family::default(),
         };
         metrics.register();
         metrics
@@ -141,6 +158,16 @@ impl Metrics {
             "plugin_failures",
             "Failures of plugins by kind: trap, deadline, limit, failed",
             self.plugin_failures.clone(),
+        );
+        registry.register(
+            "rule_firings",
+            "Firings of agenda rules, and matches of derive rules at the end of each run",
+            self.rule_firings.clone(),
+        );
+        registry.register(
+            "rule_records_lost",
+            "Runs of rule sets that were to be recorded and were left out",
+            self.records_lost.clone(),
         );
         registry.register_with_unit(
             "queue",
@@ -219,6 +246,21 @@ impl Metrics {
             if step.queue_ns > 0 {
                 self.step_queue.get_or_create(&labels).observe(step.queue_ns as f64 / 1e9);
             }
+            if let Some(rules) = &step.rules {
+                self.rules(rules);
+            }
+        }
+    }
+
+    fn rules(&self, trace: &RuleTrace) {
+        let rule_set = &trace.rule_set;
+        for &(place, count) in &trace.fired {
+            let Some(rule) = trace.rule_ids.get(place as usize) else { continue };
+            let labels = RuleLabels { rule_set: Arc::clone(rule_set), rule: Arc::clone(rule) };
+            self.rule_firings.get_or_create(&labels).inc_by(count);
+        }
+        if trace.is_record_lost {
+            self.records_lost.get_or_create(&RuleSetLabels { rule_set: Arc::clone(rule_set) }).inc();
         }
     }
 
@@ -287,6 +329,12 @@ mod tests {
             batch_size: 1,
             isolation: Some("warm"),
             memory_bytes: None,
+            rules: Some(Box::new(RuleTrace {
+                rule_set: "loan@1.0.0".into(),
+                rule_ids: ["a".into(), "b".into()].into(),
+                fired: vec![(1, 3)],
+                is_record_lost: true,
+            })),
         };
         metrics.steps(&labels, &Trace { total_ns: 1, steps: vec![step] });
         let kind = PluginFailureKind::Trap;
@@ -303,6 +351,8 @@ mod tests {
             r#"inferwit_step_duration_seconds_sum{model="photo-check",version="1.0.0",step="decode",kind="plugin",outcome="done"} 0.001"#,
             r#"inferwit_step_queue_seconds_count{model="photo-check",version="1.0.0",step="decode",kind="plugin",outcome="done"} 1"#,
             r#"inferwit_plugin_failures_total{plugin="image",step="decode",kind="trap"} 1"#,
+            r#"inferwit_rule_firings_total{rule_set="loan@1.0.0",rule="b"} 3"#,
+            r#"inferwit_rule_records_lost_total{rule_set="loan@1.0.0"} 1"#,
             "inferwit_requests_in_flight 0",
             "inferwit_connections 0",
             "inferwit_queue_requests 0",

@@ -10,18 +10,34 @@ use serde_json::Value;
 const TIMEOUT: Duration = Duration::from_secs(60);
 const RESPONSE_BYTES_MAX: u64 = 64 << 20;
 
-/// Posts a request of the binary tensor extension and gives the JSON of its answer.
-pub(crate) fn post(address: &str, path: &str, json_bytes: usize, body: &[u8]) -> Result<Value> {
+/// A request of the Open Inference Protocol.
+pub(crate) enum Body<'a> {
+    Json(&'a [u8]),
+    /// The binary tensor extension: JSON of so many bytes, then tensors.
+    Binary {
+        json_bytes: usize,
+        bytes: &'a [u8],
+    },
+}
+
+/// Posts a request and gives the JSON of its answer.
+pub(crate) fn post(address: &str, path: &str, body: Body<'_>) -> Result<Value> {
     let mut stream = TcpStream::connect(address).with_context(|| format!("connect to {address}"))?;
     stream.set_read_timeout(Some(TIMEOUT)).context("set the time-out")?;
     stream.set_write_timeout(Some(TIMEOUT)).context("set the time-out")?;
+    let (form, bytes) = match body {
+        Body::Json(bytes) => ("application/json".to_owned(), bytes),
+        Body::Binary { json_bytes, bytes } => {
+            (format!("application/octet-stream\r\nInference-Header-Content-Length: {json_bytes}"), bytes)
+        }
+    };
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/octet-stream\r\n\
-         Inference-Header-Content-Length: {json_bytes}\r\nContent-Length: {}\r\n\r\n",
-        body.len()
+        "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: {form}\r\n\
+         Content-Length: {}\r\n\r\n",
+        bytes.len()
     );
     stream.write_all(head.as_bytes()).context("send the request")?;
-    stream.write_all(body).context("send the request")?;
+    stream.write_all(bytes).context("send the request")?;
     let mut response = Vec::new();
     stream.take(RESPONSE_BYTES_MAX).read_to_end(&mut response).context("read the answer")?;
     parse(&response)

@@ -121,9 +121,8 @@ fn values_out_of_range_or_of_another_type_are_refused() {
 
 #[test]
 fn what_is_not_built_is_accepted_at_its_default_only() {
-    load("server: {grpc: 127.0.0.1:8001, tls: {key: null}}\nrules: {record: {sample: 1.0}}\n", &[]).unwrap();
+    load("server: {grpc: 127.0.0.1:8001, tls: {key: null}}\ncache: {responses_mib: 0}\n", &[]).unwrap();
     refused("server: {grpc: 127.0.0.1:9001}\n", "c.yaml:1:16: `server.grpc` is not built yet");
-    refused("rules: {max_depth: 5}\n", "`rules.max_depth` is not built yet");
     refused("server: {repository_control: load}\n", "leave it out, or at its default `\"off\"`");
     refused("monitoring: {trace_sample: 0.5}\n", "not built yet");
     refused("cache: {responses_mib: 5}\n", "not built yet");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::document::{Diagnostic, join};
-use super::super::spec::{DefaultSpec, PipelineSpec, StepKind, StepSpec, ordered, step_path};
+use super::super::spec::{DefaultSpec, PipelineSpec, StepSpec, ordered, step_path};
 use super::super::{parameters, values};
 use super::condition::is_comparable;
 use super::order::{self, Before};
@@ -15,12 +15,9 @@ use crate::tensor::{Signature, Tensor, TensorSpec};
 
 pub(super) fn compile(spec: &PipelineSpec, signatures: &dyn Signatures) -> Result<Plan, Vec<Diagnostic>> {
     let mut found = Vec::new();
-    let signatures: Vec<Option<Signature>> = spec
-        .steps
-        .iter()
-        .enumerate()
-        .map(|(index, step)| signature(spec, index, step, signatures, &mut found))
-        .collect();
+    let judge = signatures;
+    let signatures: Vec<Option<Signature>> =
+        spec.steps.iter().enumerate().map(|(index, step)| signature(spec, index, step, judge, &mut found)).collect();
     let wiring = wire(spec, &signatures, &mut found);
     let sequence = order::sequence(&wiring.before);
     if let Err(cycle) = &sequence {
@@ -28,7 +25,7 @@ pub(super) fn compile(spec: &PipelineSpec, signatures: &dyn Signatures) -> Resul
     }
     let defaults = defaults(spec, &mut found);
     let mut types =
-        Types { spec, signatures: &signatures, wiring: &wiring, tensors: BTreeMap::new(), found: &mut found };
+        Types { spec, judge, signatures: &signatures, wiring: &wiring, tensors: BTreeMap::new(), found: &mut found };
     types.declare(&defaults);
     types.check(&defaults);
     let tensors = types.tensors;
@@ -50,16 +47,6 @@ fn signature(
 ) -> Option<Signature> {
     let path = step_path(index);
     let target = join(&path, step.kind().name());
-    if step.kind() == StepKind::Rules {
-        let message = "rule sets cannot be run yet: this part is not built".to_owned();
-        found.push(spec.document.diagnostic(
-            "not-built",
-            &target,
-            message,
-            "remove the step, and what reads its outputs",
-        ));
-        return None;
-    }
     match signatures.signature(step) {
         Ok(signature) => Some(signature),
         Err(problems) => {
@@ -122,6 +109,7 @@ fn made(default: &DefaultSpec) -> Result<Tensor, String> {
 /// Checks datatypes, ranks and dimensions along every wire.
 struct Types<'a> {
     spec: &'a PipelineSpec,
+    judge: &'a dyn Signatures,
     signatures: &'a [Option<Signature>],
     wiring: &'a Wiring,
     /// What is known of each tensor, by the pipeline's name.
@@ -205,6 +193,7 @@ impl Types<'_> {
                 let hint = format!("step `{}` reads it", step.name);
                 self.report("default", &path, format!("default of `{}`: {error}", read.tensor), hint);
             }
+            self.misfits(read, &asked.name);
             if !asked.optional {
                 self.presence(&read.tensor, Some(read.step), defaults);
             }
@@ -214,6 +203,17 @@ impl Types<'_> {
         }
         for output in &self.spec.outputs {
             self.presence(output, None, defaults);
+        }
+    }
+
+    /// What the step itself finds wrong with a tensor.
+    fn misfits(&mut self, read: &Read, input: &str) {
+        let step = &self.spec.steps[read.step];
+        for problem in self.judge.misfits(step, input, &self.tensors[&read.tensor]) {
+            let path = format!("{}{}", step_path(read.step), problem.path);
+            let message = format!("step `{}`: {}", step.name, problem.message);
+            let hint = format!("{}; it comes from {}", problem.hint, self.giver(&read.tensor));
+            self.report("type", &path, message, hint);
         }
     }
 

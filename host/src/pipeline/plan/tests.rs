@@ -161,8 +161,8 @@ fn a_plugin_that_is_not_there_is_reported_once() {
         @r#"
         p.yaml:7:23: step `a`: plugin `blur` is not registered
           hint: add it with `inferwit plugin add blur.wasm`
-        p.yaml:9:22: rule sets cannot be run yet: this part is not built
-          hint: remove the step, and what reads its outputs
+        p.yaml:9:22: step `c`: plugin `policy` is not registered
+          hint: add it with `inferwit plugin add policy.wasm`
         "#
     );
 }

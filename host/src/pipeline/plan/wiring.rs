@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::document::{Diagnostic, join, suggest};
-use super::super::spec::{PipelineSpec, step_path};
+use super::super::spec::{PipelineSpec, StepSpec, step_path};
 use super::order::Before;
 use crate::tensor::{Signature, TensorSpec};
 
@@ -140,7 +140,7 @@ impl Wirer<'_> {
             let is_left_out = mapped.is_none() && input.optional;
             let path = match mapped {
                 Some(_) => join(&join(&step_path(step), "inputs"), &input.name),
-                None => step_path(step),
+                None => facts_path(spec, step, &input.name).unwrap_or_else(|| step_path(step)),
             };
             match source {
                 Some(_) if is_own && is_left_out => {}
@@ -163,6 +163,11 @@ impl Wirer<'_> {
     fn missing(&mut self, path: &str, step: usize, input: &str) {
         if !self.is_complete {
             return;
+        }
+        if facts_path(&self.spec.steps[step], step, input).is_some() {
+            let name = &self.spec.steps[step].name;
+            let message = format!("step `{name}` reads `{input}`, which no step and no input gives");
+            return self.unknown(path, message, input);
         }
         let message =
             format!("step `{}` needs input `{input}`, which no step and no input gives", self.spec.steps[step].name);
@@ -203,4 +208,11 @@ impl Wirer<'_> {
             }
         }
     }
+}
+
+/// Where `facts` of a step names a tensor.
+fn facts_path(spec: &StepSpec, step: usize, tensor: &str) -> Option<String> {
+    let mut fields = spec.facts.iter().flat_map(|(template, fields)| fields.iter().map(move |field| (template, field)));
+    let (template, (field, _)) = fields.find(|(_, (_, source))| *source == tensor)?;
+    Some(join(&join(&join(&step_path(step), "facts"), template), field))
 }

@@ -11,6 +11,7 @@ use crate::tensor::{Datatype, TensorSpec};
 mod context;
 mod kernels;
 mod models;
+pub(crate) mod rules;
 mod tensors;
 
 /// All that guests import, and the worlds that they export; every world shares the types of the first.
@@ -53,8 +54,10 @@ pub(crate) mod bindings {
         wasmtime::component::bindgen!({
             path: "../wit/v0.1",
             world: "inferwit:plugin/rules-tools-plugin",
+            // Facts are lent, not given: types that go both ways become two, `...Param<'_>` and `...Result`.
+            ownership: Borrowing { duplicate_if_necessary: true },
             with: {
-                "inferwit:plugin/common": super::inferwit::plugin::common,
+                "inferwit:plugin/common": crate::plugin::abi::v0_1::rules::common,
                 "inferwit:plugin/log": super::inferwit::plugin::log,
                 "inferwit:plugin/budget": super::inferwit::plugin::budget,
             },

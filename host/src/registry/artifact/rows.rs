@@ -4,7 +4,7 @@ use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 use serde::de::DeserializeOwned;
 
-use super::{Artifact, Entry, MODEL_FILE, PIPELINE_FILE, PLUGIN_FILE, Record};
+use super::{Artifact, Entry, MODEL_FILE, PIPELINE_FILE, PLUGIN_FILE, RULES_FILE, Record};
 use crate::name::{Digest, Kind, Name};
 use crate::registry::error::{RegistryError, during};
 use crate::registry::store::{Staged, Store};
@@ -42,7 +42,7 @@ pub(super) fn insert_entry(
     now: &str,
 ) -> rusqlite::Result<()> {
     let Entry { kind, name, version, columns } = entry;
-    let table = table(*kind).expect("only kinds with a table are registered");
+    let table = table(*kind);
     let own: String = columns.iter().map(|(column, _)| format!(", {column}")).collect();
     let slots: String = columns.iter().map(|(column, _)| format!(", :{column}")).collect();
     let sql = format!(
@@ -67,17 +67,18 @@ fn main_file(kind: Kind) -> &'static str {
     match kind {
         Kind::Model => MODEL_FILE,
         Kind::Plugin => PLUGIN_FILE,
-        Kind::Pipeline | Kind::Rules => PIPELINE_FILE,
+        Kind::Pipeline => PIPELINE_FILE,
+        Kind::Rules => RULES_FILE,
     }
 }
 
-/// The kind's table; rule sets have none yet.
-pub(in crate::registry) fn table(kind: Kind) -> Option<&'static str> {
+/// The kind's table.
+pub(in crate::registry) fn table(kind: Kind) -> &'static str {
     match kind {
-        Kind::Model => Some("models"),
-        Kind::Plugin => Some("plugins"),
-        Kind::Pipeline => Some("pipelines"),
-        Kind::Rules => None,
+        Kind::Model => "models",
+        Kind::Plugin => "plugins",
+        Kind::Pipeline => "pipelines",
+        Kind::Rules => "rules",
     }
 }
 
@@ -90,7 +91,8 @@ fn own_columns(kind: Kind) -> &'static str {
         Kind::Plugin => {
             "json_object('contract', contract, 'interfaces', json(interfaces), 'imports', json(imports), 'config_schema', json(config_schema), 'manifest', json(manifest))"
         }
-        Kind::Pipeline | Kind::Rules => "json_object('parsed', json(parsed))",
+        Kind::Rules => "json_object('identity', identity, 'parsed', json(parsed))",
+        Kind::Pipeline => "json_object('parsed', json(parsed))",
     }
 }
 
@@ -100,7 +102,7 @@ pub(super) fn select(
     kind: Kind,
     name: Option<&Name>,
 ) -> rusqlite::Result<Vec<Artifact>> {
-    let Some(table) = table(kind) else { return Ok(Vec::new()) };
+    let table = table(kind);
     let sql = format!(
         "SELECT name, version, t.sha256, path, t.created_at, archived_at, size_bytes, files, {} FROM {table} AS t
          JOIN artifacts AS a ON a.sha256 = t.sha256 WHERE ?1 IS NULL OR name = ?1",
@@ -125,7 +127,8 @@ fn artifact(row: &Row<'_>, store: &Store, kind: Kind) -> rusqlite::Result<Artifa
         record: match kind {
             Kind::Model => Record::Model(from_json(row, 8)?),
             Kind::Plugin => Record::Plugin(from_json(row, 8)?),
-            Kind::Pipeline | Kind::Rules => Record::Pipeline(from_json(row, 8)?),
+            Kind::Rules => Record::Rules(from_json(row, 8)?),
+            Kind::Pipeline => Record::Pipeline(from_json(row, 8)?),
         },
     })
 }
