@@ -18,7 +18,7 @@ pub mod syntax;
 mod types;
 
 pub use compile::{CheckError, FieldInfo, Scope, Variable, compile, compile_dynamic};
-pub use convert::write_text;
+pub use convert::{push_text, write_text};
 pub use eval::{EvalError, Failure, Frame, Reason};
 pub use operators::{compare, equal};
 pub use parser::{DEPTH_MAX, TEXT_BYTES_MAX, parse};

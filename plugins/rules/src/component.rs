@@ -219,13 +219,12 @@ fn values(values: &wit::Values) -> engine::Values<'_> {
 
 fn outcome(loaded: &Loaded, ended: &Ended, wants_report: bool) -> wit::Outcome {
     let engine = &loaded.engine;
-    let decided = outcome::result_of(engine, ended);
-    let decision = |decision: &engine::Decision| wit::Decision {
-        decision: decision.decision.clone(),
-        code: decision.code.clone(),
-        subject: decision.subject.clone(),
-        message: decision.message.clone(),
-        data: decision.data.clone(),
+    let decision = |decision: engine::Decision| wit::Decision {
+        decision: decision.decision,
+        code: decision.code,
+        subject: decision.subject,
+        message: decision.message,
+        data: decision.data,
         rule: decision.rule,
     };
     let is_well = matches!(ended, Ended::Well);
@@ -235,7 +234,7 @@ fn outcome(loaded: &Loaded, ended: &Ended, wants_report: bool) -> wit::Outcome {
             Ended::Limit(_) => wit::Status::Limit,
             Ended::Error(_) => wit::Status::Error,
         },
-        decisions: decided.result.iter().map(|&place| decision(&decided.all[place])).collect(),
+        decisions: outcome::decisions_of(engine, ended).into_iter().map(decision).collect(),
         derived: if is_well { facts(outcome::output_facts(engine)) } else { facts(outcome::OutputFacts::default()) },
         fired: engine.fired(),
         stats: wit::Stats {

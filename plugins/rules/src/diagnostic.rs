@@ -57,8 +57,9 @@ impl Diagnostic {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// About what does not stand in the file: it has a path, and no lines.
     #[must_use]
     pub fn at_path(self, path: impl Into<String>) -> Self {
-        Self { path: Some(path.into()), ..self }
+        Self { span: None, path: Some(path.into()), ..self }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! An `Engine` is made for a loaded rule set and used for many runs; between them it forgets everything but its plans.
 
+use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::cel::EvalError;
@@ -19,10 +20,13 @@ mod check;
 mod decide;
 mod derivations;
 mod derive;
+mod emit;
 mod inner;
 mod intake;
+mod kinds;
 mod memory;
 mod notes;
+mod places;
 mod probe;
 mod run;
 mod search;
@@ -40,11 +44,14 @@ pub use run::{Change, Ended, LimitReached};
 pub use search::value_cell;
 pub use trace::{Event, EventKind};
 
+use act::Effects;
 use agenda::RuleState;
 use decide::Decisions;
 use derive::{StratumState, Supports};
+use kinds::{BodyNumbers, RuleKind};
 use memory::Memory;
 use notes::Notes;
+use places::Places;
 use search::{Maker, Search, Target, World};
 use trace::Recorder;
 
@@ -138,9 +145,16 @@ pub struct Engine {
     base_texts: usize,
     /// For each template, whether facts of it may change once the agenda runs.
     changeable: Vec<bool>,
+    /// The same where no step changes facts.
+    changeable_by_rules: Vec<bool>,
     stratum_of: Vec<u32>,
-    /// Agenda rules whose activations name all that they depend on.
-    is_plain: Vec<bool>,
+    kinds: Vec<RuleKind>,
+    /// Positions of each body.
+    position_counts: Vec<u32>,
+    /// Bodies with closed conditions.
+    has_patterns: Vec<bool>,
+    /// The place of a derive rule in its stratum.
+    place_in_stratum: Vec<u32>,
 
     // What follows belongs to one run.
     alpha_counts: Vec<u32>,
@@ -148,9 +162,11 @@ pub struct Engine {
     zeros: Vec<u32>,
     memory: Memory,
     rule_states: Vec<RuleState>,
+    /// Rules whose state is not as at the beginning.
+    woken: Vec<u32>,
     strata: Vec<StratumState>,
     /// Agenda places whose rules may have something to fire.
-    waiting: Vec<u64>,
+    waiting: Places,
     suspects: Vec<u32>,
     supports: Supports,
     decisions: Decisions,
@@ -158,11 +174,14 @@ pub struct Engine {
     pub stats: Stats,
     facts: u64,
     is_initial: bool,
-    spare: Vec<Search>,
+    #[expect(clippy::vec_box, reason = "a search moves between here and heads as what it is there: a pointer")]
+    spare: Vec<Box<Search>>,
     words: Vec<u32>,
     cells: Vec<u64>,
+    buffer: String,
+    effects: Effects,
     /// Rules that fired last, and the facts that they changed, for reports of limits.
-    recent: Vec<(u32, u16, u32)>,
+    recent: VecDeque<(u32, u16, u32)>,
     /// The rule being evaluated.
     current: u32,
     next_stamp: u32,
@@ -180,26 +199,21 @@ impl Engine {
         let tables =
             || (0..templates.len()).map(|place| Table::new(&templates[place], rules.is_mixed(place))).collect();
         let (tables, scratch) = (tables(), tables());
-        let mut body_base = Vec::with_capacity(rules.rules.len());
-        let mut bodies = 0;
-        for rule in &rules.rules {
-            body_base.push(bodies as u32);
-            bodies += rule.bodies.len();
-        }
-        let mut stratum_of = vec![NONE; rules.rules.len()];
-        for (place, stratum) in rules.strata.iter().enumerate() {
-            stratum.rules.iter().for_each(|&rule| stratum_of[rule as usize] = place as u32);
-        }
+        let BodyNumbers { body_base, position_counts, has_patterns } = BodyNumbers::of(&rules);
+        let (stratum_of, place_in_stratum) = kinds::places_in_strata(&rules);
+        let bodies = position_counts.len();
         let base_texts = heap.texts.len();
         let mut engine = Self {
             plans: Plans::new(&rules, bodies),
             step_indexes: vec![None; bodies],
             rule_states: rules.rules.iter().map(|_| RuleState::default()).collect(),
+            woken: Vec::new(),
             strata: rules.strata.iter().map(|_| StratumState::default()).collect(),
             alpha_counts: vec![0; rules.alphas.len()],
-            waiting: vec![0; rules.agenda.len().div_ceil(64)],
+            waiting: Places::new(rules.agenda.len()),
             zeros: vec![0; bodies],
             changeable: Vec::new(),
+            changeable_by_rules: Vec::new(),
             types,
             tables,
             scratch,
@@ -210,7 +224,10 @@ impl Engine {
             budget,
             base_texts,
             stratum_of,
-            is_plain: rules.rules.iter().map(|rule| !rule.is_derive && !rule.is_loose()).collect(),
+            kinds: rules.rules.iter().map(|rule| RuleKind::of(rule, &rules)).collect(),
+            position_counts,
+            has_patterns,
+            place_in_stratum,
             memory: Memory::default(),
             suspects: Vec::new(),
             supports: Supports::default(),
@@ -222,7 +239,9 @@ impl Engine {
             spare: Vec::new(),
             words: Vec::new(),
             cells: Vec::new(),
-            recent: Vec::new(),
+            buffer: String::new(),
+            effects: Effects::default(),
+            recent: VecDeque::new(),
             current: NONE,
             next_stamp: 1,
             recorder: Recorder::default(),
@@ -231,29 +250,29 @@ impl Engine {
         for place in 0..engine.rules.agenda.len() {
             engine.rule_states[engine.rules.agenda[place] as usize].place = place as u32;
         }
+        engine.changeable_by_rules = engine.changing(false);
         engine.reset();
         engine
     }
 
     /// Forgets the run before.
     fn reset(&mut self) {
+        if self.bytes() > self.budget.bytes_max / 2 {
+            self.give_back();
+        }
         self.tables.iter_mut().for_each(Table::clear);
         self.heap.texts.truncate(self.base_texts);
         self.heap.clear();
         let meter = &mut self.heap.meter;
         meter.reset(self.budget.work_max);
         self.alpha_counts.fill(0);
-        for (place, rule) in self.rules.rules.iter().enumerate() {
-            for (body, description) in rule.bodies.iter().enumerate() {
-                self.zeros[self.body_base[place] as usize + body] = description.positions.len() as u32;
-            }
-        }
+        self.zeros.copy_from_slice(&self.position_counts);
         self.memory.clear(self.tables.len());
-        for state in &mut self.rule_states {
-            state.clear(&mut self.spare);
+        for rule in self.woken.drain(..) {
+            self.rule_states[rule as usize].clear(&mut self.spare);
         }
         self.strata.iter_mut().for_each(StratumState::clear);
-        self.waiting.fill(0);
+        self.waiting.clear();
         self.suspects.clear();
         self.supports.clear(self.tables.len());
         self.decisions.clear();
@@ -264,9 +283,19 @@ impl Engine {
         self.recent.clear();
         self.next_stamp = 1;
         self.recorder.clear();
-        self.changeable = self.changing(false);
+        self.changeable.clone_from(&self.changeable_by_rules);
         self.fill_params();
         self.fill_tables();
+    }
+
+    /// Gives the memory of the runs before back: a run that reached its limit must not leave the next one without any.
+    fn give_back(&mut self) {
+        let rules = &self.rules;
+        let templates = rules.schema.templates.iter().enumerate();
+        self.tables = templates.map(|(place, template)| Table::new(template, rules.is_mixed(place))).collect();
+        let bytes_max = usize::try_from(self.budget.bytes_max).unwrap_or(usize::MAX);
+        self.heap = Heap::new(rules.texts.clone(), self.heap.meter.clone(), bytes_max);
+        self.memory = Memory::default();
     }
 
     /// Values of the parameters from the next run on.
@@ -323,8 +352,14 @@ impl Engine {
 
     /// Puts a new row into a table and its indexes.
     fn append(&mut self, template: u16, cells: &[u64]) -> u32 {
+        let hash = self.tables[template as usize].key_hash(cells);
+        self.append_hashed(template, hash, cells)
+    }
+
+    /// The same where the key's hash is known.
+    fn append_hashed(&mut self, template: u16, hash: u64, cells: &[u64]) -> u32 {
         let table = &mut self.tables[template as usize];
-        let row = table.append(cells);
+        let row = table.append_hashed(hash, cells);
         table.enter_indexes(row, &self.plans.catalog[template as usize]);
         self.facts += 1;
         row
@@ -347,7 +382,7 @@ impl Engine {
     /// Memory of the run in bytes, as far as it grows with facts.
     pub fn bytes(&self) -> u64 {
         let tables = self.tables.iter().map(Table::bytes).sum::<usize>();
-        (tables + self.heap.bytes() + self.memory.bytes()) as u64
+        (tables + self.heap.bytes() + self.memory.bytes() + self.decisions.bytes()) as u64
     }
 
     fn check_bytes(&mut self) -> Result<(), Halt> {
@@ -359,7 +394,7 @@ impl Engine {
     }
 
     /// A search of a body; indexes that it needs are made.
-    fn begin(&mut self, rule: u32, body: u16, pin: Pin, row: Option<(u16, u32)>) -> Search {
+    fn begin(&mut self, rule: u32, body: u16, pin: Pin, row: Option<(u16, u32)>) -> Box<Search> {
         let id = self.body_id(rule, body);
         let rules = Rc::clone(&self.rules);
         let variant = self.plans.variant(&rules, rule, body, id, pin);
@@ -371,13 +406,15 @@ impl Engine {
                 self.ensure_index(level.template, *index);
             }
         }
-        self.ensure_step_indexes(&rules.rules[rule as usize], body, id);
+        if self.has_patterns[id as usize] {
+            self.ensure_step_indexes(&rules.rules[rule as usize], body, id);
+        }
         match self.spare.pop() {
             Some(mut search) => {
                 search.restart(variant, rule, body, row);
                 search
             }
-            None => Search::new(variant, rule, body, row),
+            None => Box::new(Search::new(variant, rule, body, row)),
         }
     }
 
@@ -457,7 +494,7 @@ impl Engine {
         for &alpha in found {
             for &listener in rules.alphas.listeners(alpha) {
                 // Most listeners wait for another fact, too: seen here, they cost next to nothing.
-                if self.is_plain[listener.rule as usize]
+                if self.kinds[listener.rule as usize].is_plain
                     && matches!(listener.kind, ListenerKind::Position(_))
                     && (!is_added || self.zeros[self.body_id(listener.rule, listener.body) as usize] > 0)
                 {
@@ -490,14 +527,15 @@ impl Engine {
             self.note_stratum_change(rules, listener, is_added);
             return;
         }
+        let is_loose = self.kinds[listener.rule as usize].is_loose;
         match listener.kind {
             ListenerKind::Position(place) => {
                 if is_added && self.zeros[self.body_id(listener.rule, listener.body) as usize] == 0 {
                     self.wake(listener.rule, listener.body, Pin::Position(place), Some((template, row)));
-                } else if !is_added && rule.is_loose() {
+                } else if !is_added && is_loose {
                     self.suspect_rule(listener.rule);
                 }
-                if rule.is_loose() && is_added {
+                if is_loose && is_added {
                     self.rule_states[listener.rule as usize].version += 1;
                 }
             }
@@ -515,7 +553,7 @@ impl Engine {
         };
         if may_end {
             self.rule_states[listener.rule as usize].version += 1;
-            if rule.is_loose() {
+            if self.kinds[listener.rule as usize].is_loose {
                 self.suspect_rule(listener.rule);
             } else if let Some(pattern) = step.kind.pattern() {
                 let table = &self.tables[row.0 as usize];
@@ -539,11 +577,16 @@ impl Engine {
 
     /// A search has to be made.
     fn wake(&mut self, rule: u32, body: u16, pin: Pin, row: Option<(u16, u32)>) {
-        self.rule_states[rule as usize].fresh.push((body, pin, row));
+        let state = &mut self.rule_states[rule as usize];
+        if !state.is_woken {
+            state.is_woken = true;
+            self.woken.push(rule);
+        }
+        state.fresh.push((body, pin, row));
         match self.stratum_of[rule as usize] {
             NONE => {
-                let place = self.rule_states[rule as usize].place as usize;
-                self.waiting[place / 64] |= 1 << (place % 64);
+                let place = state.place as usize;
+                self.waiting.insert(place);
             }
             stratum => self.strata[stratum as usize].is_touched = true,
         }
@@ -570,25 +613,6 @@ fn rule_key(rule: u32) -> u64 {
     hash_word(hash_word(hash_start(), u64::from(rule)), 2)
 }
 
-impl Rule {
-    /// Its activations do not name all that they depend on: several bodies, `distinct`, facts that only have to exist.
-    pub(crate) fn is_loose(&self) -> bool {
-        self.bodies.len() > 1
-            || self.bodies[0].positions.len() > self.exported as usize
-            || self.bodies[0].positions.iter().any(|position| position.distinct.is_some())
-    }
-
-    /// Templates that its actions write, `derive` aside.
-    pub(crate) fn written(&self) -> impl Iterator<Item = u16> + '_ {
-        use crate::model::Action;
-        self.actions.iter().filter_map(|action| match action {
-            Action::Assert { template, .. } => Some(*template),
-            Action::Modify { slot, .. } | Action::Retract { slot } => Some(self.bodies[0].slots[*slot as usize]),
-            _ => None,
-        })
-    }
-}
-
 impl From<EvalError> for Halt {
     fn from(error: EvalError) -> Self {
         match error {
@@ -600,29 +624,6 @@ impl From<EvalError> for Halt {
                 message: error.message().to_owned(),
             })),
         }
-    }
-}
-
-impl Rule {
-    /// Templates that it looks for facts of: in `match`, `exists` and `accumulate`.
-    pub(crate) fn looks_at(&self) -> impl Iterator<Item = u16> + '_ {
-        use crate::model::StepKind;
-        self.bodies.iter().flat_map(|body| {
-            let inner = body.steps.iter().filter_map(|step| match &step.kind {
-                StepKind::Exists(pattern) | StepKind::Accumulate { pattern, .. } => Some(pattern.template),
-                _ => None,
-            });
-            body.positions.iter().map(|position| position.template).chain(inner)
-        })
-    }
-
-    /// Templates that its actions write, `derive` included.
-    pub(crate) fn targets(&self) -> impl Iterator<Item = u16> + '_ {
-        let derived = self.actions.iter().filter_map(|action| match action {
-            crate::model::Action::Derive { template, .. } => Some(*template),
-            _ => None,
-        });
-        derived.chain(self.written())
     }
 }
 

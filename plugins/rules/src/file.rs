@@ -17,7 +17,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use read::parse;
+pub use read::{canonical_form, parse};
 pub use reader::is_identifier;
 
 /// A word of the file.
@@ -170,14 +170,14 @@ pub enum Combine {
 pub struct Decisions {
     pub combine: Combine,
     /// Most severe first.
-    pub order: Vec<Name>,
+    pub order: Vec<String>,
     /// Decision and code.
-    pub default: Option<(Name, Name)>,
+    pub default: Option<(String, String)>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub struct Param {
-    pub name: Name,
+    pub name: String,
     pub ty: FieldType,
     pub default: Constant,
     pub min: Option<Constant>,
@@ -197,10 +197,10 @@ pub struct Limits {
     pub depth_max: u64,
     /// None: the memory cap less 8 MiB.
     pub bytes_max: Option<u64>,
-    /// `on_limit: decide` and its decision and code.
-    pub decide: Option<(Name, Name)>,
-    /// Where each limit that the file sets stands, by its key in the file.
-    pub set: Vec<Name>,
+    /// Decision and code of `on_limit: decide`.
+    pub decide: Option<(String, String)>,
+    /// The keys of the limits that the file sets.
+    pub set: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

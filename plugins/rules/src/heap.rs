@@ -13,15 +13,19 @@ pub struct Texts {
     data: Vec<u8>,
     /// Where each ends in `data`; a text begins where the one before ends.
     ends: Vec<u32>,
+    /// The lower half of each one's hash.
+    hashes: Vec<u32>,
     /// Open addressing: a handle plus one, or 0.
     slots: Vec<u32>,
 }
 
 impl Texts {
+    /// The bytes; none if there is no such text, which a stored rule set may name.
     pub fn get(&self, text: Text) -> &[u8] {
         let place = text.0 as usize;
-        let begin = if place == 0 { 0 } else { self.ends[place - 1] as usize };
-        &self.data[begin..self.ends[place] as usize]
+        let Some(&end) = self.ends.get(place) else { return &[] };
+        let begin = if place == 0 { 0 } else { self.ends[place - 1] };
+        &self.data[begin as usize..end as usize]
     }
 
     /// As text; what is not UTF-8 is shown as nothing.
@@ -39,14 +43,14 @@ impl Texts {
 
     /// Memory in bytes.
     pub fn bytes(&self) -> usize {
-        self.data.capacity() + 4 * (self.ends.capacity() + self.slots.capacity())
+        self.data.capacity() + 4 * (self.ends.capacity() + self.hashes.capacity() + self.slots.capacity())
     }
 
     /// Bytes that another text of `len` bytes may take anew.
     fn growth(&self, len: usize) -> usize {
         let slots = if self.slots.len() < 2 * (self.ends.len() + 1) { 8 * (self.ends.len() + 4) } else { 0 };
         growth(self.data.len(), self.data.capacity(), len)
-            + size_of::<u32>() * (growth(self.ends.len(), self.ends.capacity(), 1) + slots)
+            + size_of::<u32>() * (2 * growth(self.ends.len(), self.ends.capacity(), 1) + slots)
     }
 
     /// The handle of a byte string that is here already.
@@ -54,33 +58,41 @@ impl Texts {
         if self.slots.is_empty() {
             return None;
         }
+        let hash = hash_bytes(bytes) as u32;
         let mask = self.slots.len() - 1;
-        let mut slot = hash_bytes(bytes) as usize & mask;
+        let mut slot = hash as usize & mask;
         loop {
             match self.slots[slot] {
                 0 => return None,
-                handle if self.get(Text(handle - 1)) == bytes => return Some(Text(handle - 1)),
+                handle if self.is_at(handle - 1, hash, bytes) => return Some(Text(handle - 1)),
                 _ => slot = (slot + 1) & mask,
             }
         }
+    }
+
+    #[inline]
+    fn is_at(&self, place: u32, hash: u32, bytes: &[u8]) -> bool {
+        self.hashes[place as usize] == hash && self.get(Text(place)) == bytes
     }
 
     pub fn intern(&mut self, bytes: &[u8]) -> Text {
         if self.slots.len() < 2 * (self.ends.len() + 1) {
             self.grow();
         }
+        let hash = hash_bytes(bytes) as u32;
         let mask = self.slots.len() - 1;
-        let mut slot = hash_bytes(bytes) as usize & mask;
+        let mut slot = hash as usize & mask;
         loop {
             match self.slots[slot] {
                 0 => break,
-                handle if self.get(Text(handle - 1)) == bytes => return Text(handle - 1),
+                handle if self.is_at(handle - 1, hash, bytes) => return Text(handle - 1),
                 _ => slot = (slot + 1) & mask,
             }
         }
         let text = Text(self.ends.len() as u32);
         self.data.extend_from_slice(bytes);
         self.ends.push(self.data.len() as u32);
+        self.hashes.push(hash);
         self.slots[slot] = text.0 + 1;
         text
     }
@@ -97,21 +109,22 @@ impl Texts {
             return None;
         }
         let slots = vec![0; (2 * (ends.len() + 1)).next_power_of_two().max(16)];
-        let mut texts = Self { data, ends, slots };
-        texts.fill_slots(0);
+        let mut texts = Self { data, ends, hashes: Vec::new(), slots };
+        texts.hashes = (0..texts.ends.len() as u32).map(|place| hash_bytes(texts.get(Text(place))) as u32).collect();
+        texts.fill_slots();
         Some(texts)
     }
 
     fn grow(&mut self) {
         let size = (4 * (self.ends.len() + 1)).next_power_of_two().max(16);
         self.slots = vec![0; size];
-        self.fill_slots(0);
+        self.fill_slots();
     }
 
-    fn fill_slots(&mut self, from: usize) {
+    fn fill_slots(&mut self) {
         let mask = self.slots.len() - 1;
-        for place in from..self.ends.len() {
-            let mut slot = hash_bytes(self.get(Text(place as u32))) as usize & mask;
+        for (place, &hash) in self.hashes.iter().enumerate() {
+            let mut slot = hash as usize & mask;
             while self.slots[slot] != 0 {
                 slot = (slot + 1) & mask;
             }
@@ -127,13 +140,14 @@ impl Texts {
         // Handles were put in order, so that taking the last ones out leaves every probe sequence whole.
         let mask = self.slots.len() - 1;
         for place in (len..self.ends.len()).rev() {
-            let mut slot = hash_bytes(self.get(Text(place as u32))) as usize & mask;
+            let mut slot = self.hashes[place] as usize & mask;
             while self.slots[slot] != place as u32 + 1 {
                 slot = (slot + 1) & mask;
             }
             self.slots[slot] = 0;
         }
         self.ends.truncate(len);
+        self.hashes.truncate(len);
         self.data.truncate(self.ends.last().map_or(0, |&end| end as usize));
     }
 }
@@ -208,6 +222,17 @@ impl Meter {
     #[inline]
     pub fn spend(&mut self, work: u64) -> Result<(), Stop> {
         self.work = self.work.wrapping_add(work);
+        if self.work > self.next { self.look_up() } else { Ok(()) }
+    }
+
+    /// Passes over a row that only lies where what is looked for would lie. What lies together hangs on the order in which
+    /// texts arrived, so that it is no work, but it takes time.
+    ///
+    /// # Errors
+    /// If the time is up.
+    #[inline]
+    pub fn pass(&mut self) -> Result<(), Stop> {
+        self.next = self.next.saturating_sub(1);
         if self.work > self.next { self.look_up() } else { Ok(()) }
     }
 
@@ -334,8 +359,11 @@ impl Heap {
         list
     }
 
-    /// Forgets all lists.
+    /// Forgets all lists, and what evaluations left: a stored program may read what it has not written.
     pub fn clear(&mut self) {
+        if let Some(registers) = &mut self.workspace.registers {
+            registers.fill(Value::Null);
+        }
         self.list_ends.clear();
         self.elements.clear();
         self.interned.clear();

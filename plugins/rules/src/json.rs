@@ -1,12 +1,15 @@
 //! JSON as reports write it: texts, values and cells.
 
 use crate::canonical::{INT_MAX, write_int, write_number, write_text};
-use crate::heap::Heap;
+use crate::heap::{Heap, Stop};
 use crate::rows::{write_duration, write_timestamp};
 use crate::schema::FieldType;
 use crate::store::{NS_PER_S, decode};
 use crate::value::{Text, Value};
 use base64::Engine as _;
+
+#[cfg(test)]
+mod tests;
 
 fn write_double(value: f64, json: &mut String) {
     if value.is_nan() {
@@ -27,8 +30,20 @@ fn write_integer(value: i64, json: &mut String) {
     }
 }
 
-/// A value of an expression.
+/// A value that holds no others but scalars; null for one that takes more memory than the heap affords.
 pub fn write_value(value: Value, heap: &Heap, json: &mut String) {
+    let begin = json.len();
+    if push_value(value, heap, json).is_err() {
+        json.truncate(begin);
+        json.push_str("null");
+    }
+}
+
+/// A value of an expression.
+///
+/// # Errors
+/// If its text takes more memory than there is: what a list holds twice is written twice.
+pub fn push_value(value: Value, heap: &Heap, json: &mut String) -> Result<(), Stop> {
     match value {
         Value::Null | Value::None => json.push_str("null"),
         Value::Bool(value) => json.push_str(if value { "true" } else { "false" }),
@@ -58,7 +73,8 @@ pub fn write_value(value: Value, heap: &Heap, json: &mut String) {
                 if place > 0 {
                     json.push(',');
                 }
-                write_value(element, heap, json);
+                push_value(element, heap, json)?;
+                heap.afford(json.capacity())?;
             }
             json.push(']');
         }
@@ -69,15 +85,17 @@ pub fn write_value(value: Value, heap: &Heap, json: &mut String) {
                     json.push(',');
                 }
                 let mut key = String::new();
-                crate::cel::write_text(entry[0], heap, &mut key);
+                crate::cel::push_text(entry[0], heap, &mut key)?;
                 write_text(json, &key);
                 json.push(':');
-                write_value(entry[1], heap, json);
+                push_value(entry[1], heap, json)?;
+                heap.afford(json.capacity())?;
             }
             json.push('}');
         }
-        Value::Some(place) => write_value(heap.some(place), heap, json),
+        Value::Some(place) => push_value(heap.some(place), heap, json)?,
     }
+    Ok(())
 }
 
 fn write_bytes(text: Text, heap: &Heap, json: &mut String) {

@@ -20,6 +20,7 @@ pub mod json;
 pub mod json_schema;
 pub mod load;
 pub mod model;
+pub mod order;
 pub mod outcome;
 pub mod plan;
 pub mod plan_text;

@@ -7,12 +7,15 @@ use crate::diagnostic::{Diagnostic, Span};
 use crate::document::{self, Data, Node};
 use crate::engine::{Budget, Ended, Engine, Given, IntakeError};
 use crate::explain::{Source, explain};
-use crate::file::{self, RuleFile, TraceLevel};
+use crate::file::{self, RuleFile, TraceLevel, nearest};
 use crate::model::{Param, RuleSet, resolve};
-use crate::rows::read_value;
-use crate::schema::{Constant, FieldSchema};
+use crate::rows::read_param;
+use crate::schema::Constant;
 use crate::testing::{TestOutcome, run_tests};
 use crate::warnings::warnings;
+
+#[cfg(test)]
+mod tests;
 
 /// Memory that a run leaves to the engine itself where the file sets no `max_bytes`: 8 MiB below the cap.
 const BYTES_BELOW_CAP: u64 = 8 << 20;
@@ -28,8 +31,8 @@ pub struct Config {
 
 const CEILINGS: [&str; 6] = ["max_work", "max_firings", "max_firings_per_rule", "max_facts", "max_depth", "max_bytes"];
 
-fn wrong(message: impl Into<String>, span: Span) -> Vec<Diagnostic> {
-    vec![Diagnostic::error("configuration", message, span)]
+fn wrong(message: impl Into<String>) -> Vec<Diagnostic> {
+    vec![Diagnostic::error("configuration", message, Span::default()).at_path("")]
 }
 
 impl Config {
@@ -41,8 +44,9 @@ impl Config {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let node = document::parse(text.as_bytes())?;
-        let Data::Mapping(entries) = node.data else { return Err(wrong("the configuration is no mapping", node.span)) };
+        let node = document::parse(text.as_bytes())
+            .map_err(|findings| findings.into_iter().map(|finding| finding.at_path("")).collect::<Vec<_>>())?;
+        let Data::Mapping(entries) = node.data else { return Err(wrong("the configuration is no mapping")) };
         let mut config = Self::default();
         for (key, value) in entries {
             match (key.name.as_str(), value.data) {
@@ -60,11 +64,11 @@ impl Config {
                             Some(number) if CEILINGS.contains(&key.name.as_str()) => {
                                 config.ceilings.push((key.name, number));
                             }
-                            _ => return Err(wrong(format!("no such ceiling, or no number: `{}`", key.name), key.span)),
+                            _ => return Err(wrong(format!("no such ceiling, or no number: `{}`", key.name))),
                         }
                     }
                 }
-                (name, _) => return Err(wrong(format!("unknown, or no mapping: `{name}`"), key.span)),
+                (name, _) => return Err(wrong(format!("unknown, or no mapping: `{name}`"))),
             }
         }
         Ok(config)
@@ -86,7 +90,8 @@ impl Config {
                 Some(ceiling) if is_set && wanted > ceiling => {
                     let message = format!("`{name}` is {wanted}, this host allows {ceiling}");
                     let hint = format!("lower it in the file, or raise the ceiling `rules.{name}` of the host");
-                    findings.push(Diagnostic::error("limit-too-high", message, Span::default()).with_hint(hint));
+                    let finding = Diagnostic::error("limit-too-high", message, Span::default()).with_hint(hint);
+                    findings.push(finding.at_path(format!("/limits/{name}")));
                     wanted
                 }
                 Some(ceiling) => wanted.min(ceiling),
@@ -118,7 +123,7 @@ impl Config {
     }
 }
 
-/// Sets the parameters that are named.
+/// Sets the parameters that are named. A finding has the parameter's path instead of a place: what sets it is no file.
 fn set_params<'n>(
     values: &mut [Constant],
     params: &[Param],
@@ -127,57 +132,38 @@ fn set_params<'n>(
 ) -> Result<(), Vec<Diagnostic>> {
     let mut findings = Vec::new();
     for (name, node) in given {
-        let Some(place) = params.iter().position(|param| param.name == name) else {
-            let known = params.iter().map(|param| param.name.as_str()).collect::<Vec<_>>().join(", ");
-            let message = format!("there is no parameter `{name}`");
-            findings.push(
-                Diagnostic::error("unknown-param", message, node.span).with_hint(format!("the parameters: {known}")),
-            );
-            continue;
-        };
-        let param = &params[place];
-        if is_request && !param.request {
-            let message = format!("a request may not set the parameter `{name}`");
-            findings
-                .push(Diagnostic::error("param-not-open", message, node.span).with_hint("say `request: true` on it"));
-            continue;
-        }
-        match read_value(node, &param.field()) {
-            Ok(value) if param.allows(&value) => values[place] = value,
-            Ok(_) => {
-                let message = format!("`{name}` does not allow this value");
-                findings.push(Diagnostic::error("value-unknown", message, node.span));
-            }
-            Err(finding) => findings.push(*finding),
+        match set_param(values, params, (name, node), is_request) {
+            Ok(()) => {}
+            Err(finding) => findings.push(finding.at_path(format!("/params/{}", pointer_token(name)))),
         }
     }
     if findings.is_empty() { Ok(()) } else { Err(findings) }
 }
 
-impl Param {
-    /// As a field, whose rules for values are the same.
-    fn field(&self) -> FieldSchema {
-        let texts = self.values.iter().filter_map(|value| match value {
-            Constant::Text(text) => Some(text.clone()),
-            _ => None,
-        });
-        FieldSchema {
-            name: self.name.clone(),
-            span: Span::default(),
-            ty: self.ty,
-            min: self.min.clone(),
-            max: self.max.clone(),
-            values: texts.collect(),
-            len: None,
-            nan: false,
-            default: None,
-            optional: false,
-        }
+fn set_param(
+    values: &mut [Constant],
+    params: &[Param],
+    (name, node): (&str, &Node),
+    is_request: bool,
+) -> Result<(), Box<Diagnostic>> {
+    let Some(place) = params.iter().position(|param| param.name == name) else {
+        let known: Vec<&str> = params.iter().map(|param| param.name.as_str()).collect();
+        let hint = nearest::hint(name, &known);
+        let finding = Diagnostic::error("unknown-param", format!("there is no parameter `{name}`"), node.span);
+        return Err(finding.with_hint(hint).into());
+    };
+    if is_request && !params[place].request {
+        let finding =
+            Diagnostic::error("param-not-open", format!("a request may not set the parameter `{name}`"), node.span);
+        return Err(finding.with_hint("say `request: true` on it").into());
     }
+    values[place] = read_param(node, &params[place])?;
+    Ok(())
+}
 
-    fn allows(&self, value: &Constant) -> bool {
-        self.values.is_empty() || self.values.contains(value)
-    }
+/// A key as a part of a JSON pointer (RFC 6901).
+fn pointer_token(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }
 
 /// What one evaluation is asked for.
@@ -212,6 +198,14 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// Values of the parameters before a request changes them.
     params: Vec<Constant>,
+}
+
+/// A finding in one line.
+fn told(finding: &Diagnostic) -> String {
+    match &finding.hint {
+        Some(hint) => format!("{}; {hint}", finding.message),
+        None => finding.message.clone(),
+    }
 }
 
 impl Loaded {
@@ -255,9 +249,7 @@ impl Loaded {
             self.engine.set_params(&self.params);
             return Ok(());
         };
-        let refused = |findings: Vec<Diagnostic>| {
-            Refused::Params(findings.first().map_or_else(String::new, |finding| finding.message.clone()))
-        };
+        let refused = |findings: Vec<Diagnostic>| Refused::Params(findings.first().map_or_else(String::new, told));
         let node = document::parse(text.as_bytes()).map_err(refused)?;
         let Data::Mapping(entries) = &node.data else {
             return Err(Refused::Params("the parameters are no mapping".to_owned()));
@@ -287,7 +279,7 @@ pub fn check(source: &[u8]) -> Result<(RuleFile, RuleSet, Vec<Diagnostic>), Vec<
 /// All that is wrong with it.
 pub fn canonical_form(source: &[u8]) -> Result<String, Vec<Diagnostic>> {
     check(source)?;
-    crate::canonical::canonical(&document::parse(source)?)
+    file::canonical_form(source)
 }
 
 /// Runs the tests of a rule set, those whose name holds `filter`.

@@ -2,8 +2,10 @@
 //!
 //! Plain data, made once from a file (`model/resolve.rs`) and shared by all runs. Knows no fact.
 
+use std::cmp::Ordering;
+
 use crate::cel::Program;
-use crate::file::{Combine, FoldKind, TraceLevel};
+use crate::file::FoldKind;
 use crate::schema::{Constant, FieldType, Schema};
 use crate::value::Text;
 
@@ -22,9 +24,11 @@ mod strata;
 #[cfg(test)]
 mod tests;
 
+pub use crate::file::{Decisions, Limits, Param, Trace};
 pub use alpha::{AlphaGroup, Alphas, Listener, ListenerKind};
 pub use expressions::heap_cell;
-pub(crate) use expressions::{hole_end, span_of};
+pub(crate) use expressions::{comparison, hole_end, span_of, split};
+pub(crate) use reads::words as read_words;
 pub use resolve::resolve;
 pub use strata::Stratum;
 
@@ -58,46 +62,6 @@ pub struct RuleSet {
     pub derived: Vec<bool>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-pub struct Param {
-    pub name: String,
-    pub ty: FieldType,
-    pub default: Constant,
-    pub min: Option<Constant>,
-    pub max: Option<Constant>,
-    pub values: Vec<Constant>,
-    pub request: bool,
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Decisions {
-    pub combine: Combine,
-    /// Most severe first.
-    pub order: Vec<String>,
-    /// Decision and code.
-    pub default: Option<(String, String)>,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub struct Limits {
-    pub work_max: u64,
-    pub firings_max: u64,
-    pub firings_per_rule_max: u64,
-    pub facts_max: u64,
-    pub depth_max: u64,
-    pub bytes_max: Option<u64>,
-    /// Decision and code where a limit is an answer.
-    pub decide: Option<(String, String)>,
-    /// Names of the limits that the file sets.
-    pub set: Vec<String>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Trace {
-    pub level: TraceLevel,
-    pub capacity: u32,
-}
-
 #[derive(Debug)]
 pub struct Rule {
     pub id: String,
@@ -116,7 +80,7 @@ pub struct Rule {
     /// Value slots that the rule uses, those of the parameters included.
     pub values: u16,
     pub actions: Vec<Action>,
-    /// For each exported position, the fields that the rule reads, as a bit mask.
+    /// For each exported position, the fields that the rule reads, as the bits of equally many words.
     pub reads: Vec<u64>,
     /// Names of the exported positions, then of the identity's values.
     pub names: Vec<String>,
@@ -169,6 +133,31 @@ pub enum Comparison {
     LessOrEqual,
     Greater,
     GreaterOrEqual,
+}
+
+impl Comparison {
+    /// With its sides exchanged.
+    pub fn flipped(self) -> Self {
+        match self {
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+            same => same,
+        }
+    }
+
+    /// Whether it is true of two values in this order.
+    pub fn holds(self, order: Ordering) -> bool {
+        match self {
+            Self::Equal => order == Ordering::Equal,
+            Self::NotEqual => order != Ordering::Equal,
+            Self::Less => order == Ordering::Less,
+            Self::LessOrEqual => order != Ordering::Greater,
+            Self::Greater => order == Ordering::Greater,
+            Self::GreaterOrEqual => order != Ordering::Less,
+        }
+    }
 }
 
 /// How two cells are compared.
@@ -231,6 +220,16 @@ pub enum StepKind {
 }
 
 impl StepKind {
+    pub(crate) fn pattern_mut(&mut self) -> Option<&mut Pattern> {
+        match self {
+            Self::If(_) | Self::Let { .. } => None,
+            Self::Not(pattern)
+            | Self::Exists(pattern)
+            | Self::Forall { pattern, .. }
+            | Self::Accumulate { pattern, .. } => Some(pattern),
+        }
+    }
+
     pub fn pattern(&self) -> Option<&Pattern> {
         match self {
             Self::If(_) | Self::Let { .. } => None,
@@ -254,6 +253,47 @@ pub struct Pattern {
     /// What remains to be tested on each row.
     pub tests: Vec<Conjunct>,
     pub alpha: u32,
+    /// All that it asks for, where that is one inequality: the fact with the least or the most answers for all.
+    pub bound: Option<Bound>,
+}
+
+/// A cell of a pattern's own fact compared to something known.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Bound {
+    pub field: u16,
+    /// An inequality, the fact's cell on its left.
+    pub comparison: Comparison,
+    pub right: Operand,
+    pub kind: CellKind,
+}
+
+impl Bound {
+    /// The fact with the most in the field fulfils it if any does; else the one with the least.
+    pub fn asks_for_most(&self) -> bool {
+        matches!(self.comparison, Comparison::Greater | Comparison::GreaterOrEqual)
+    }
+
+    /// That of `pattern`, if there is one.
+    fn of(pattern: &Pattern) -> Option<Self> {
+        let ([], [Conjunct { kind, .. }]) = (pattern.keys.as_slice(), pattern.tests.as_slice()) else { return None };
+        let ConjunctKind::Compare { left, comparison, right, kind } = *kind else { return None };
+        let own = |operand: Operand| match operand {
+            Operand::Cell(cell) if cell.slot == pattern.slot => Some(cell.field),
+            _ => None,
+        };
+        let turned = match comparison {
+            Comparison::Equal | Comparison::NotEqual => return None,
+            Comparison::Less => Comparison::Greater,
+            Comparison::LessOrEqual => Comparison::GreaterOrEqual,
+            Comparison::Greater => Comparison::Less,
+            Comparison::GreaterOrEqual => Comparison::LessOrEqual,
+        };
+        match (own(left), own(right)) {
+            (Some(field), None) => Some(Self { field, comparison, right, kind }),
+            (None, Some(field)) => Some(Self { field, comparison: turned, right: left, kind }),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug)]

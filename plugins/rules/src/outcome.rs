@@ -1,12 +1,19 @@
 //! What a run gives back: the decisions that count, and facts of origin `output` as columns with a string pool.
 
-use std::collections::HashMap;
-
-use crate::engine::{Decided, Ended, Engine};
+use crate::engine::{Decided, Decision, Ended, Engine};
 use crate::schema::{FieldType, Origin, Scalar};
 use crate::value::{List, Text, Value};
 
-/// The decisions of a run by how it ended: none where it failed.
+/// The decisions that a run gives by how it ended: none where it failed.
+pub fn decisions_of(engine: &Engine, ended: &Ended) -> Vec<Decision> {
+    match ended {
+        Ended::Well => engine.result().unwrap_or_default(),
+        Ended::Limit(limit) if limit.kind.may_decide() => engine.decided_by_limit().all,
+        Ended::Limit(_) | Ended::Error(_) => Vec::new(),
+    }
+}
+
+/// The same with all that were given.
 pub fn result_of(engine: &Engine, ended: &Ended) -> Decided {
     match ended {
         Ended::Well => engine.decided().unwrap_or_default(),
@@ -49,7 +56,7 @@ pub struct OutputFacts {
 
 /// Facts of all output templates, each in canonical order.
 pub fn output_facts(engine: &Engine) -> OutputFacts {
-    let mut made = Maker { engine, facts: OutputFacts::default(), places: HashMap::new() };
+    let mut made = Maker { engine, facts: OutputFacts::default(), places: Vec::new() };
     let templates = engine.rules.schema.templates.iter().enumerate();
     for (place, template) in templates.filter(|(_, template)| template.origin == Origin::Output) {
         let rows = engine.facts_of(place);
@@ -59,10 +66,13 @@ pub fn output_facts(engine: &Engine) -> OutputFacts {
     made.facts
 }
 
+const NOWHERE: u32 = u32::MAX;
+
 struct Maker<'a> {
     engine: &'a Engine,
     facts: OutputFacts,
-    places: HashMap<Text, u32>,
+    /// The place of each text in the pool, or `NOWHERE`.
+    places: Vec<u32>,
 }
 
 impl Maker<'_> {
@@ -70,8 +80,10 @@ impl Maker<'_> {
         let table = &self.engine.tables[template];
         let ty = self.engine.rules.schema.templates[template].fields[field].ty;
         let field = field as u16;
-        let missing: Vec<u32> =
-            (0..rows.len() as u32).filter(|&at| table.is_missing(rows[at as usize], field)).collect();
+        let missing: Vec<u32> = match table.has_mask() {
+            true => (0..rows.len() as u32).filter(|&at| table.is_missing(rows[at as usize], field)).collect(),
+            false => Vec::new(),
+        };
         let cells: Vec<u64> = rows.iter().map(|&row| table.cell(row, field)).collect();
         OwnedColumn {
             values: if ty.list { self.lists(&cells, ty, &missing) } else { self.scalars(cells, ty) },
@@ -112,12 +124,16 @@ impl Maker<'_> {
     }
 
     fn pooled(&mut self, text: Text) -> u32 {
-        let facts = &mut self.facts;
-        *self.places.entry(text).or_insert_with(|| {
-            facts.pool_data.extend_from_slice(self.engine.heap.texts.get(text));
-            facts.pool_ends.push(facts.pool_data.len() as u32);
-            facts.pool_ends.len() as u32 - 1
-        })
+        if self.places.is_empty() {
+            self.places.resize(self.engine.heap.texts.len(), NOWHERE);
+        }
+        let place = &mut self.places[text.0 as usize];
+        if *place == NOWHERE {
+            *place = self.facts.pool_ends.len() as u32;
+            self.facts.pool_data.extend_from_slice(self.engine.heap.texts.get(text));
+            self.facts.pool_ends.push(self.facts.pool_data.len() as u32);
+        }
+        *place
     }
 }
 

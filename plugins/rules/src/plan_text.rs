@@ -238,16 +238,22 @@ impl Names<'_> {
             let own = CellAt { slot: pattern.slot, field: *field };
             json!({"field": self.field_name(own), "equals": self.operand(operand, self.type_of(own))})
         };
+        let tests = || pattern.tests.iter().map(|test| self.conjunct(test)).collect::<Vec<_>>();
+        // The fact with the most or the least in a field answers for all.
+        let is_range = pattern.bound.is_some() && matches!(kind, "not" | "exists");
         let access = match pattern.keys.as_slice() {
+            [] if is_range => json!({"kind": "range-probe"}),
             [] => json!({"kind": "scan"}),
             keys => json!({"kind": "hash-probe", "keys": keys.iter().map(key).collect::<Vec<_>>()}),
         };
+        let (range_probes, tests) = if is_range { (tests(), Vec::new()) } else { (Vec::new(), tests()) };
         json!({
             "kind": kind,
             "match": template(self.rules, pattern.template),
             "as": pattern.variable,
             "access": access,
-            "tests": pattern.tests.iter().map(|test| self.conjunct(test)).collect::<Vec<_>>(),
+            "range_probes": range_probes,
+            "tests": tests,
         })
     }
 

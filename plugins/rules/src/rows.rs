@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use crate::diagnostic::{Diagnostic, Span};
 use crate::document::{Data, FINDINGS_MAX, Node};
 use crate::file::{Param, nearest};
-use crate::schema::{Constant, FieldSchema, Scalar, Schema, TemplateSchema};
+use crate::schema::{Constant, FieldSchema, FieldType, Scalar, Schema, TemplateSchema};
 
 #[cfg(test)]
 mod tests;
@@ -177,15 +177,31 @@ fn key_text(row: &Row, template: &TemplateSchema) -> String {
 /// Reads a value of a parameter and checks it against what the parameter allows.
 ///
 /// # Errors
-/// If it does not fit.
+/// If it does not fit; the hint says what does, unless it says how to write it.
 pub fn read_param(node: &Node, param: &Param) -> Result<Constant, Box<Diagnostic>> {
+    let finding = match read_value(node, &param_field(param)) {
+        // The values of an enum have been looked up already.
+        Ok(value) if param.ty.scalar == Scalar::Enum || param.values.is_empty() || param.values.contains(&value) => {
+            return Ok(value);
+        }
+        Ok(_) => {
+            let message = format!("`{}` does not allow this value", param.name);
+            Box::new(Diagnostic::error("value-unknown", message, node.span))
+        }
+        Err(finding) => finding,
+    };
+    Err(if finding.hint.is_some() { finding } else { finding.with_hint(allowed(param)).into() })
+}
+
+/// A parameter as a field, whose rules for values are the same.
+fn param_field(param: &Param) -> FieldSchema {
     let texts = param.values.iter().filter_map(|value| match value {
         Constant::Text(text) => Some(text.clone()),
         _ => None,
     });
-    let field = FieldSchema {
-        name: param.name.text.clone(),
-        span: param.name.span,
+    FieldSchema {
+        name: param.name.clone(),
+        span: Span::default(),
         ty: param.ty,
         min: param.min.clone(),
         max: param.max.clone(),
@@ -194,12 +210,25 @@ pub fn read_param(node: &Node, param: &Param) -> Result<Constant, Box<Diagnostic
         nan: false,
         default: None,
         optional: false,
-    };
-    let value = read_value(node, &field)?;
-    // The values of an enum have been looked up already.
-    if param.ty.scalar == Scalar::Enum || param.values.is_empty() || param.values.contains(&value) {
-        return Ok(value);
     }
-    let message = format!("`{}` does not allow this value", param.name.text);
-    Err(Diagnostic::error("value-unknown", message, node.span).with_hint("its `values` list what it allows").into())
+}
+
+/// What a parameter may be: `it is a double from 0 to 1`.
+fn allowed(param: &Param) -> String {
+    let shown = |value: &Constant| {
+        let ty = FieldType { list: matches!(value, Constant::List(_)), ..param.ty };
+        let mut text = String::new();
+        write_constant(&mut text, value, ty);
+        text
+    };
+    if !param.values.is_empty() {
+        return format!("it is one of {}", param.values.iter().map(shown).collect::<Vec<_>>().join(", "));
+    }
+    let range = match (&param.min, &param.max) {
+        (Some(min), Some(max)) => format!(" from {} to {}", shown(min), shown(max)),
+        (Some(min), None) => format!(" of at least {}", shown(min)),
+        (None, Some(max)) => format!(" of at most {}", shown(max)),
+        (None, None) => String::new(),
+    };
+    format!("it is {}{range}", param.ty.described())
 }

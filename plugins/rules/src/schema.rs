@@ -2,6 +2,9 @@
 
 use crate::diagnostic::Span;
 
+/// So many fields may a template with optional ones have: a bit of one word says that a field is left out.
+pub const FIELDS_BESIDE_OPTIONAL_MAX: usize = 64;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scalar {
     Bool,

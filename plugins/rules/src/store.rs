@@ -3,27 +3,21 @@
 //! A row is a version of a fact and never changes: a modified fact is a new row behind all others, so that in templates
 //! which only agenda rules write the order of rows is the order of stamps. Knows nothing of rules.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crate::heap::{Heap, mix};
+use crate::order::Rows;
 use crate::schema::{FieldType, Scalar, TemplateSchema};
 use crate::value::{List, Text, Value};
 
+mod extreme;
+mod index;
+
+use extreme::Extreme;
+pub use index::Index;
+
 /// No row.
 pub const NONE: u32 = u32::MAX;
-
-/// Hashes rows by some columns; rows with equal hashes form a chain, newest first.
-#[derive(Debug, Default)]
-pub struct Index {
-    /// The first row of each chain.
-    heads: Vec<Cell<u32>>,
-    /// The next older row of each row's chain.
-    next: Vec<Cell<u32>>,
-    rows: usize,
-    built: bool,
-    /// Counts how often it was filled anew: chains are other ones then.
-    generation: u32,
-}
 
 #[derive(Debug)]
 pub struct Table {
@@ -36,17 +30,17 @@ pub struct Table {
     rows: u32,
     pub live: u32,
     key: Vec<u16>,
+    /// The key's fields in the mask of missing fields.
+    key_mask: u64,
+    /// The key is all fields, in their order, and none is optional.
+    is_all_key: bool,
     /// By the key columns; always built.
     key_index: Index,
     /// By the catalog's column sets of the template.
     indexes: Vec<Index>,
+    extremes: RefCell<Vec<Extreme>>,
     /// For templates that rules both derive and state: when a row was stated, 0 if it was not.
     pub stamps: Option<Vec<u32>>,
-}
-
-#[inline]
-fn slot_of(hash: u64, heads: usize) -> usize {
-    (hash >> 32) as usize & (heads - 1)
 }
 
 #[inline]
@@ -54,59 +48,15 @@ pub fn hash_start() -> u64 {
     0x51_7c_c1_b7_27_22_0a_95
 }
 
+/// The hash by which an index of these columns finds a row.
+#[inline]
+fn hash_columns(columns: &[u16], cells: &[u64]) -> u64 {
+    columns.iter().fold(hash_start(), |hash, &field| hash_word(hash, cells[field as usize]))
+}
+
 #[inline]
 pub fn hash_word(hash: u64, word: u64) -> u64 {
     mix(hash.rotate_left(5) ^ word)
-}
-
-impl Index {
-    fn clear(&mut self) {
-        self.heads.clear();
-        self.next.clear();
-        self.rows = 0;
-        self.built = false;
-    }
-
-    #[inline]
-    pub fn generation(&self) -> u32 {
-        self.generation
-    }
-
-    #[inline]
-    pub fn first(&self, hash: u64) -> u32 {
-        if self.heads.is_empty() { NONE } else { self.heads[slot_of(hash, self.heads.len())].get() }
-    }
-
-    #[inline]
-    pub fn next(&self, row: u32) -> u32 {
-        self.next[row as usize].get()
-    }
-
-    /// Takes `row`, which died, out of the chain behind `before` (or from its head).
-    #[inline]
-    pub fn unlink(&self, hash: u64, before: u32, row: u32) {
-        let next = self.next[row as usize].get();
-        if before == NONE {
-            self.heads[slot_of(hash, self.heads.len())].set(next);
-        } else {
-            self.next[before as usize].set(next);
-        }
-    }
-
-    #[inline]
-    fn push(&mut self, hash: u64, row: u32) {
-        while self.next.len() <= row as usize {
-            self.next.push(Cell::new(NONE));
-        }
-        let head = &self.heads[slot_of(hash, self.heads.len())];
-        self.next[row as usize].set(head.get());
-        head.set(row);
-        self.rows += 1;
-    }
-
-    pub fn bytes(&self) -> usize {
-        4 * (self.heads.capacity() + self.next.capacity())
-    }
 }
 
 impl Table {
@@ -121,8 +71,11 @@ impl Table {
             rows: 0,
             live: 0,
             key: template.key.clone(),
+            is_all_key: !has_optional && template.key.iter().copied().eq(0..fields as u16),
+            key_mask: template.key.iter().fold(0, |mask, &field| mask | 1_u64.unbounded_shl(u32::from(field))),
             key_index: Index::default(),
             indexes: Vec::new(),
+            extremes: RefCell::default(),
             stamps: is_mixed.then(Vec::new),
         }
     }
@@ -133,10 +86,11 @@ impl Table {
         self.alive.clear();
         self.rows = 0;
         self.live = 0;
-        self.key_index.clear();
+        self.key_index.empty();
         for index in &mut self.indexes {
             index.clear();
         }
+        self.extremes.borrow_mut().clear();
         if let Some(stamps) = &mut self.stamps {
             stamps.clear();
         }
@@ -188,9 +142,33 @@ impl Table {
         (self.cell(row, field), self.is_missing(row, field))
     }
 
+    /// Its rows, to be compared and sorted.
+    pub fn view(&self) -> Rows<'_> {
+        Rows { cells: &self.cells, stride: self.stride, mask: self.mask }
+    }
+
     /// Whether the table has optional fields, whose mask is the last cell of a row.
+    #[inline]
     pub fn has_mask(&self) -> bool {
         self.mask.is_some()
+    }
+
+    /// Place of that mask in a row.
+    pub fn mask(&self) -> Option<usize> {
+        self.mask
+    }
+
+    /// Rows of one key are equal: all fields are its.
+    #[inline]
+    pub fn is_all_key(&self) -> bool {
+        self.is_all_key
+    }
+
+    /// Whether two rows have one key. Equal cells are equal values.
+    #[inline]
+    pub fn has_same_key(&self, left: &[u64], right: &[u64]) -> bool {
+        self.key.iter().all(|&field| left[field as usize] == right[field as usize])
+            && self.mask.is_none_or(|mask| (left[mask] ^ right[mask]) & self.key_mask == 0)
     }
 
     /// Living rows, oldest first.
@@ -198,8 +176,15 @@ impl Table {
         (0..self.rows).filter(|&row| self.alive[row as usize] != 0)
     }
 
-    fn key_hash(&self, cells: &[u64]) -> u64 {
-        self.key.iter().fold(hash_start(), |hash, &field| hash_word(hash, cells[field as usize]))
+    /// The hash by which a row with these cells is found. Keys that differ in the lowest bits of their last field only
+    /// lie side by side, since facts that are made after each other often do.
+    #[inline]
+    pub fn key_hash(&self, cells: &[u64]) -> u64 {
+        const SIDE_BY_SIDE: u64 = (1 << 8) - 1;
+        let Some((&last, first)) = self.key.split_last() else { return hash_start() };
+        let hash = first.iter().fold(hash_start(), |hash, &field| hash_word(hash, cells[field as usize]));
+        let last = cells[last as usize];
+        hash_word(hash, last & !SIDE_BY_SIDE).wrapping_add((last & SIDE_BY_SIDE) << 32)
     }
 
     /// The living row with the key of `cells` for which `is_wanted` holds.
@@ -213,18 +198,28 @@ impl Table {
     }
 
     fn find_row(&self, cells: &[u64], is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
-        let hash = self.key_hash(cells);
+        self.find_hashed(self.key_hash(cells), cells, is_wanted)
+    }
+
+    /// The living row with the key of `cells`, whose hash is known.
+    #[inline]
+    pub fn with_key_hashed(&self, hash: u64, cells: &[u64]) -> Option<u32> {
+        self.find_hashed(hash, cells, |_| true)
+    }
+
+    #[inline]
+    fn find_hashed(&self, hash: u64, cells: &[u64], is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
         let (mut before, mut row) = (NONE, self.key_index.first(hash));
+        let is_whole = self.is_whole();
         while row != NONE {
+            let is_alive = is_whole || self.is_alive(row);
+            if is_alive && self.has_same_key(self.row(row), cells) && is_wanted(row) {
+                return Some(row);
+            }
             let next = self.key_index.next(row);
-            if self.is_alive(row) {
-                let present = self.row(row);
-                if self.key.iter().all(|&field| present[field as usize] == cells[field as usize]) && is_wanted(row) {
-                    return Some(row);
-                }
-                before = row;
-            } else {
-                self.key_index.unlink(hash, before, row);
+            match is_alive {
+                true => before = row,
+                false => self.key_index.unlink(hash, before, row),
             }
             row = next;
         }
@@ -241,8 +236,24 @@ impl Table {
         self.find_by_key(cells, |present| present == cells)
     }
 
+    /// Makes room for so many rows more.
+    pub fn reserve(&mut self, rows: usize) {
+        self.cells.reserve(rows * self.stride);
+        self.alive.reserve(rows);
+        if self.is_empty() && self.key_index.heads.len() < rows {
+            self.key_index.heads.clear();
+            self.key_index.heads.resize((2 * rows).next_power_of_two(), Cell::new(NONE));
+        }
+    }
+
     /// A new row behind all others.
     pub fn append(&mut self, cells: &[u64]) -> u32 {
+        self.append_hashed(self.key_hash(cells), cells)
+    }
+
+    /// The same where the key's hash is known.
+    #[inline]
+    pub fn append_hashed(&mut self, hash: u64, cells: &[u64]) -> u32 {
         let row = self.rows;
         self.cells.extend_from_slice(cells);
         self.alive.push(1);
@@ -251,39 +262,26 @@ impl Table {
         if let Some(stamps) = &mut self.stamps {
             stamps.push(0);
         }
-        self.enter(row);
+        if self.key_index.rows >= self.key_index.heads.len() {
+            self.rebuild_key_index(row);
+        }
+        self.key_index.push(hash, row);
         row
     }
 
-    /// Puts a living row into the indexes.
-    fn enter(&mut self, row: u32) {
-        let begin = row as usize * self.stride;
-        let cells = &self.cells[begin..begin + self.stride];
-        let hash = self.key.iter().fold(hash_start(), |hash, &field| hash_word(hash, cells[field as usize]));
-        if self.key_index.rows >= self.key_index.heads.len() {
-            let key = std::mem::take(&mut self.key);
-            let mut index = std::mem::take(&mut self.key_index);
-            self.rebuild(&mut index, &key, row);
-            self.key = key;
-            self.key_index = index;
-        }
-        self.key_index.push(hash, row);
+    #[cold]
+    fn rebuild_key_index(&mut self, end: u32) {
+        let mut index = std::mem::take(&mut self.key_index);
+        self.rebuild(&mut index, end, |cells| self.key_hash(cells));
+        self.key_index = index;
     }
 
     /// Fills an index anew with the living rows before `end`.
-    fn rebuild(&self, index: &mut Index, columns: &[u16], end: u32) {
-        let living = self.live as usize + 1;
-        let size = (2 * living).next_power_of_two().max(8);
-        index.heads.clear();
-        index.heads.resize(size, Cell::new(NONE));
-        index.rows = 0;
-        index.built = true;
-        index.generation = index.generation.wrapping_add(1);
+    fn rebuild(&self, index: &mut Index, end: u32, hash: impl Fn(&[u64]) -> u64) {
+        index.begin(self.live as usize + 1);
         for row in 0..end {
             if self.is_alive(row) {
-                let cells = self.row(row);
-                let hash = columns.iter().fold(hash_start(), |hash, &field| hash_word(hash, cells[field as usize]));
-                index.push(hash, row);
+                index.push(hash(self.row(row)), row);
             }
         }
     }
@@ -296,11 +294,11 @@ impl Table {
             }
             if self.indexes[place].rows >= self.indexes[place].heads.len() {
                 let mut index = std::mem::take(&mut self.indexes[place]);
-                self.rebuild(&mut index, columns, row);
+                self.rebuild(&mut index, row, |cells| hash_columns(columns, cells));
                 self.indexes[place] = index;
             }
             let cells = &self.cells[row as usize * self.stride..];
-            let hash = columns.iter().fold(hash_start(), |hash, &field| hash_word(hash, cells[field as usize]));
+            let hash = hash_columns(columns, cells);
             self.indexes[place].push(hash, row);
         }
     }
@@ -314,7 +312,7 @@ impl Table {
             self.indexes.push(Index::default());
         }
         let mut index = std::mem::take(&mut self.indexes[place]);
-        self.rebuild(&mut index, columns, self.rows);
+        self.rebuild(&mut index, self.rows, |cells| hash_columns(columns, cells));
         self.indexes[place] = index;
     }
 

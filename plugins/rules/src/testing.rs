@@ -89,7 +89,7 @@ fn run_test(
 /// The defaults, and what the test sets instead.
 fn params_of(file: &RuleFile, test: &Test) -> Result<Vec<Constant>, String> {
     let set = test.params.as_ref().map_or(&[][..], entries);
-    let value = |param: &crate::file::Param| match set.iter().find(|(key, _)| key.name == param.name.text) {
+    let value = |param: &crate::file::Param| match set.iter().find(|(key, _)| key.name == param.name) {
         Some((_, node)) => read_param(node, param).map_err(|finding| told(&[*finding])),
         None => Ok(param.default.clone()),
     };

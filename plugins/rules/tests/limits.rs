@@ -251,6 +251,24 @@ fn lists_that_grow_end() {
 }
 
 #[test]
+fn a_run_out_of_memory_leaves_enough_for_the_next() {
+    let mut loaded = load(
+        "
+facts: {p: {origin: input, key: [id], fields: {id: int}}}
+rules: [{id: stop, when: [{match: p, as: a, where: a.id < 0}], then: [{stop: all}]}]
+limits: {max_bytes: 1000000}
+",
+    );
+    let many = format!("{{p: [{}]}}", rows(100_000, |at| format!("{{id: {at}}}")));
+    for _ in 0..3 {
+        let ended = run(&mut loaded, &many);
+        assert!(matches!(&ended, Ended::Limit(limit) if limit.kind == LimitKind::Bytes), "{ended:?}");
+        let ended = run(&mut loaded, "{p: [{id: 1}]}");
+        assert!(matches!(ended, Ended::Well), "{ended:?}");
+    }
+}
+
+#[test]
 fn values_that_grow_inside_of_one_expression_end() {
     let found = check(
         "

@@ -3,11 +3,19 @@
 use std::fmt::Write;
 
 use super::functions::{civil, seconds_of_day};
-use crate::heap::Heap;
+use crate::heap::{Heap, Stop};
 use crate::value::Value;
 
-/// Appends what `string()` gives; lists and maps as their literals would look, texts in them bare.
+/// Appends what `string()` gives of a value that holds no others; of others as much as the heap affords.
 pub fn write_text(value: Value, heap: &Heap, out: &mut String) {
+    let _ = push_text(value, heap, out);
+}
+
+/// Appends what `string()` gives; lists and maps as their literals would look, texts in them bare.
+///
+/// # Errors
+/// If the text takes more memory than there is: what a list holds twice is written twice.
+pub fn push_text(value: Value, heap: &Heap, out: &mut String) -> Result<(), Stop> {
     // Writing into a `String` does not fail.
     let _ = match value {
         Value::Null => out.write_str("null"),
@@ -22,14 +30,15 @@ pub fn write_text(value: Value, heap: &Heap, out: &mut String) {
         Value::None => out.write_str("optional.none()"),
         Value::Some(place) => {
             out.push_str("optional.of(");
-            write_text(heap.some(place), heap, out);
+            push_text(heap.some(place), heap, out)?;
             out.write_str(")")
         }
         Value::List(list) => {
             out.push('[');
             for (place, &element) in heap.list(list).iter().enumerate() {
                 out.push_str(if place == 0 { "" } else { ", " });
-                write_text(element, heap, out);
+                push_text(element, heap, out)?;
+                heap.afford(out.capacity())?;
             }
             out.write_str("]")
         }
@@ -37,13 +46,15 @@ pub fn write_text(value: Value, heap: &Heap, out: &mut String) {
             out.push('{');
             for (place, [key, value]) in heap.map(map).as_chunks().0.iter().enumerate() {
                 out.push_str(if place == 0 { "" } else { ", " });
-                write_text(*key, heap, out);
+                push_text(*key, heap, out)?;
                 out.push_str(": ");
-                write_text(*value, heap, out);
+                push_text(*value, heap, out)?;
+                heap.afford(out.capacity())?;
             }
             out.write_str("}")
         }
     };
+    Ok(())
 }
 
 /// The shortest text that reads back as the same double; an exponent where the plain form would be long.

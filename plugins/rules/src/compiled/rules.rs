@@ -37,7 +37,7 @@ wire_struct!(Position { template, slot, distinct, when, variable } alpha: 0);
 wire_struct!(CellAt { slot, field });
 wire_struct!(Conjunct { facts, values, kind, slot });
 wire_struct!(Step { kind, facts, values, gives, when });
-wire_struct!(Pattern { template, slot, variable, keys, tests } alpha: 0);
+wire_struct!(Pattern { template, slot, variable, keys, tests } alpha: 0, bound: None);
 wire_struct!(Fold { kind, of, ty, slot });
 wire_struct!(Emit { decision, code, subject, message, data });
 

@@ -4,14 +4,12 @@
 use crate::cel::Program;
 use crate::model::{
     Action, Body, CellAt, CellSource, Conjunct, ConjunctKind, Operand, Pattern, Position, Rule, RuleSet, Step,
-    StepKind, each_emit_program,
+    StepKind, each_emit_program, read_words,
 };
-use crate::schema::{Constant, FieldSchema, FieldType, Origin, Scalar, TemplateSchema};
+use crate::schema::{Constant, FIELDS_BESIDE_OPTIONAL_MAX, FieldSchema, FieldType, Origin, Scalar, TemplateSchema};
 
 /// So many fact slots may a body have: they are bits of a word.
 const SLOTS_MAX: usize = 64;
-/// So many fields may a template with optional ones have, for the same reason.
-const OPTIONAL_FIELDS_MAX: usize = 64;
 
 pub(super) fn is_sound(rules: &RuleSet) -> bool {
     let templates = &rules.schema.templates;
@@ -26,7 +24,7 @@ pub(super) fn is_sound(rules: &RuleSet) -> bool {
 fn is_template(template: &TemplateSchema) -> bool {
     let fields = &template.fields;
     fields.len() <= usize::from(u16::MAX)
-        && (fields.len() <= OPTIONAL_FIELDS_MAX || fields.iter().all(|field| !field.optional))
+        && (fields.len() <= FIELDS_BESIDE_OPTIONAL_MAX || fields.iter().all(|field| !field.optional))
         && template.key.iter().all(|&field| usize::from(field) < fields.len())
         && fields.iter().all(|field| field.default.as_ref().is_none_or(|default| fits(default, field.ty)))
 }
@@ -35,7 +33,7 @@ fn are_tables(rules: &RuleSet) -> bool {
     let templates = &rules.schema.templates;
     let fits_row = |row: &Vec<Constant>, template: &TemplateSchema| {
         row.len() == template.fields.len()
-            && row.iter().zip(&template.fields).all(|(value, field)| fits(value, field.ty))
+            && row.iter().zip(&template.fields).all(|(value, field)| !field.optional && fits(value, field.ty))
     };
     rules.table_rows.len() == templates.len()
         && rules.table_rows.iter().zip(templates).all(|(rows, template)| {
@@ -66,7 +64,7 @@ fn is_rule(rule: &Rule, rules: &RuleSet) -> bool {
         && !rule.actions.is_empty()
         && derives == if rule.is_derive { rule.actions.len() } else { 0 }
         && (1..=usize::from(u16::MAX)).contains(&rule.bodies.len())
-        && rule.reads.len() == exported
+        && rule.reads.len() == exported * read_words(&rules.schema)
         && rule.names.len() == exported + rule.identity.len()
         && rule.identity.iter().all(|&slot| usize::from(slot) < values)
         && rule.bodies.iter().all(|body| {
@@ -107,7 +105,7 @@ impl<'a> BodyCheck<'a> {
                 .iter()
                 .filter_map(|step| step.kind.pattern())
                 .all(|pattern| self.is_pattern(pattern, &mut bound))
-            && body.conjuncts.iter().all(|conjunct| self.is_conjunct(conjunct, conjunct.facts))
+            && body.conjuncts.iter().all(|conjunct| self.is_conjunct(conjunct, conjunct.facts & self.matched()))
             && body.steps.iter().all(|step| self.is_step(step))
             && actions.iter().all(|action| self.is_action(action))
     }
@@ -174,7 +172,8 @@ impl<'a> BodyCheck<'a> {
     }
 
     fn is_step(&self, step: &Step) -> bool {
-        let facts = step.facts;
+        // What a pattern binds is there for its own expressions only.
+        let facts = step.facts & self.matched();
         let is_value = |slot: &u16| usize::from(*slot) < self.values;
         let is_outer = |pattern: &Pattern| {
             let outer = facts & !(1 << pattern.slot);

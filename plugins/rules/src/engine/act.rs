@@ -1,20 +1,33 @@
 //! The actions of one firing: all expressions are evaluated on the state in which the rule fired, then all is applied.
 
+use std::ops::Range;
+
 use super::agenda::Flow;
+use super::decide::Emitted;
 use super::search::{Bindings, Bound, World};
 use super::{Engine, Halt, RunError};
 use crate::cel::{EvalError, Program};
-use crate::model::{Action, CellSource, Emit, Piece, RuleSet, heap_cell};
+use crate::model::{Action, CellSource, RuleSet, heap_cell};
 use crate::schema::FieldType;
-use crate::store::{NONE, encode};
+use crate::store::encode;
 use crate::value::Value;
 
-/// What an action does, evaluated.
+/// What an action does, evaluated. Ranges are places in `Effects`.
 enum Effect {
-    Assert { template: u16, cells: Vec<u64> },
-    Modify { template: u16, row: u32, cells: Vec<(u16, u64)> },
+    Assert { template: u16, cells: Range<usize> },
+    Modify { template: u16, row: u32, changed: Range<usize> },
     Retract { template: u16, row: u32 },
-    Emit(Box<super::decide::Emitted>),
+    Emit(Emitted),
+}
+
+/// What the actions of a firing do. Kept from one firing to the next so that none allocates.
+#[derive(Default)]
+pub(super) struct Effects {
+    all: Vec<Effect>,
+    cells: Vec<u64>,
+    /// Fields with their new cells.
+    changed: Vec<(u16, u64)>,
+    batch: Batch,
 }
 
 /// What a batch did to tables.
@@ -34,54 +47,86 @@ impl Engine {
         bindings: &Bindings,
         entry: u32,
     ) -> Result<Flow, Halt> {
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.all.clear();
+        effects.cells.clear();
+        effects.changed.clear();
+        effects.batch.changes.clear();
+        effects.batch.retracted.clear();
+        let flow = self.evaluate_actions(rules, rule, body, bindings, &mut effects);
+        let flow = flow.and_then(|flow| {
+            self.apply(rules, (rule, body, bindings), entry, &mut effects)?;
+            Ok(flow)
+        });
+        self.effects = effects;
+        flow
+    }
+
+    fn evaluate_actions(
+        &mut self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        effects: &mut Effects,
+    ) -> Result<Flow, Halt> {
         let description = &rules.rules[rule as usize];
-        let mut effects = Vec::with_capacity(description.actions.len());
+        let slots = &description.bodies[body as usize].slots;
         let mut flow = Flow::On;
         for action in &description.actions {
             match action {
                 Action::Derive { template, cells: sources } | Action::Assert { template, cells: sources } => {
-                    let mut cells = Vec::with_capacity(sources.len());
-                    self.make_cells(rules, rule, body, bindings, *template, sources, &mut cells)?;
-                    effects.push(Effect::Assert { template: *template, cells });
+                    let begin = effects.cells.len();
+                    self.make_cells(rules, rule, body, bindings, *template, sources, &mut effects.cells)?;
+                    effects.all.push(Effect::Assert { template: *template, cells: begin..effects.cells.len() });
                 }
                 Action::Modify { slot, cells } => {
-                    let template = description.bodies[body as usize].slots[*slot as usize];
-                    let row = bindings.rows[*slot as usize];
-                    let mut changed = Vec::with_capacity(cells.len());
+                    let (template, row) = (slots[*slot as usize], bindings.rows[*slot as usize]);
+                    let begin = effects.changed.len();
                     for (field, source) in cells {
                         let cell = self.make_cell(rules, rule, body, bindings, (template, *field), source)?;
-                        changed.push((*field, cell));
+                        effects.changed.push((*field, cell));
                     }
-                    effects.push(Effect::Modify { template, row, cells: changed });
+                    effects.all.push(Effect::Modify { template, row, changed: begin..effects.changed.len() });
                 }
                 Action::Retract { slot } => {
-                    let template = description.bodies[body as usize].slots[*slot as usize];
-                    effects.push(Effect::Retract { template, row: bindings.rows[*slot as usize] });
+                    let (template, row) = (slots[*slot as usize], bindings.rows[*slot as usize]);
+                    effects.all.push(Effect::Retract { template, row });
                 }
                 Action::Emit(emit) => {
-                    effects.push(Effect::Emit(Box::new(self.emitted(rules, rule, body, bindings, emit)?)));
+                    effects.all.push(Effect::Emit(self.emitted(rules, rule, body, bindings, emit)?));
                 }
                 Action::Stop { all: true } => flow = Flow::End,
                 Action::Stop { all: false } if flow == Flow::On => flow = Flow::NextPhase,
                 Action::Stop { .. } => {}
             }
         }
-        let mut batch = Batch::default();
-        for (place, effect) in effects.into_iter().enumerate() {
+        Ok(flow)
+    }
+
+    fn apply(
+        &mut self,
+        rules: &RuleSet,
+        from: (u32, u16, &Bindings),
+        entry: u32,
+        effects: &mut Effects,
+    ) -> Result<(), Halt> {
+        let Effects { all, cells, changed, batch } = effects;
+        for (place, effect) in all.iter().enumerate() {
             match effect {
-                Effect::Assert { template, cells } => self.state(template, &cells, &mut batch),
-                Effect::Modify { template, row, cells } => {
-                    self.modify(rules, (rule, body, bindings), (template, row), &cells, &mut batch)?;
+                Effect::Assert { template, cells: range } => self.state(*template, &cells[range.clone()], batch),
+                Effect::Modify { template, row, changed: range } => {
+                    self.modify(rules, from, (*template, *row), &changed[range.clone()], batch)?;
                 }
-                Effect::Retract { template, row } => {
-                    self.retract(rules, (rule, body, bindings), template, row, &mut batch)?;
+                Effect::Retract { template, row } => self.retract(rules, from, *template, *row, batch)?,
+                Effect::Emit(emitted) => {
+                    self.decide(rules, (from.0, from.1, place as u32), entry, from.2, *emitted);
                 }
-                Effect::Emit(emitted) => self.decide(rules, (rule, place as u32), entry, *emitted),
             }
         }
         self.check_facts()?;
         self.publish(batch);
-        Ok(flow)
+        Ok(())
     }
 
     /// States a fact; one of the same key is replaced.
@@ -166,7 +211,9 @@ impl Engine {
         if !self.is_stated(template, row) {
             return Err(self.action_error(rules, from, "derived-fact", "a fact that only rules derive is modified"));
         }
-        let mut changed = self.tables[template as usize].row(row).to_vec();
+        let mut changed = std::mem::take(&mut self.cells);
+        changed.clear();
+        changed.extend_from_slice(self.tables[template as usize].row(row));
         for &(field, cell) in cells {
             changed[field as usize] = cell;
             if self.tables[template as usize].has_mask() {
@@ -178,6 +225,7 @@ impl Engine {
             self.unstate(template, row, batch);
             self.state(template, &changed, batch);
         }
+        self.cells = changed;
         Ok(())
     }
 
@@ -215,9 +263,9 @@ impl Engine {
     }
 
     /// Leads what a batch changed, in sum, to those that wait for it.
-    pub(super) fn publish(&mut self, batch: Batch) {
+    pub(super) fn publish(&mut self, batch: &Batch) {
         if self.recorder.watches_facts() {
-            self.record_changes(&batch);
+            self.record_changes(batch);
         }
         let changes = &batch.changes;
         for &(template, row, is_added) in changes {
@@ -333,7 +381,7 @@ impl Engine {
     }
 
     /// Evaluates an expression of an action.
-    fn value_of(
+    pub(super) fn value_of(
         &mut self,
         rules: &RuleSet,
         rule: u32,
@@ -348,93 +396,6 @@ impl Engine {
             EvalError::Stopped(stop) => stop.into(),
             error => self.action_error(rules, (rule, body, bindings), "evaluation", error.message()),
         })
-    }
-
-    fn emitted(
-        &mut self,
-        rules: &RuleSet,
-        rule: u32,
-        body: u16,
-        bindings: &Bindings,
-        emit: &Emit,
-    ) -> Result<super::decide::Emitted, Halt> {
-        let subject = match &emit.subject {
-            None => None,
-            Some(program) => {
-                let value = self.value_of(rules, rule, body, bindings, program)?;
-                let mut text = String::new();
-                crate::cel::write_text(value, &self.heap, &mut text);
-                Some(text)
-            }
-        };
-        let message = match &emit.message {
-            None => None,
-            Some(pieces) => {
-                let mut text = String::new();
-                for piece in pieces {
-                    match piece {
-                        Piece::Text(piece) => text.push_str(piece),
-                        Piece::Hole(program) => {
-                            let value = self.value_of(rules, rule, body, bindings, program)?;
-                            crate::cel::write_text(value, &self.heap, &mut text);
-                        }
-                    }
-                }
-                Some(text)
-            }
-        };
-        let data = match &emit.data {
-            None => None,
-            Some(data) => {
-                let mut json = String::new();
-                self.data_json(rules, (rule, body, bindings), data, &mut json)?;
-                Some(json)
-            }
-        };
-        let positions = &rules.rules[rule as usize].bodies[body as usize].positions;
-        let because = positions.iter().map(|position| (position.template, bindings.rows[position.slot as usize]));
-        let because = because.filter(|&(_, row)| row != NONE).collect();
-        Ok(super::decide::Emitted { decision: emit.decision, code: emit.code, subject, message, data, because })
-    }
-
-    fn data_json(
-        &mut self,
-        rules: &RuleSet,
-        from: (u32, u16, &Bindings),
-        data: &crate::model::Data,
-        json: &mut String,
-    ) -> Result<(), Halt> {
-        use crate::model::Data;
-        match data {
-            Data::Null => json.push_str("null"),
-            Data::Value(program) => {
-                let value = self.value_of(rules, from.0, from.1, from.2, program)?;
-                crate::json::write_value(value, &self.heap, json);
-            }
-            Data::List(items) => {
-                json.push('[');
-                for (place, item) in items.iter().enumerate() {
-                    if place > 0 {
-                        json.push(',');
-                    }
-                    self.data_json(rules, from, item, json)?;
-                }
-                json.push(']');
-            }
-            Data::Map(entries) => {
-                json.push('{');
-                for (place, (name, item)) in entries.iter().enumerate() {
-                    if place > 0 {
-                        json.push(',');
-                    }
-                    crate::canonical::write_text(json, name);
-                    json.push(':');
-                    self.data_json(rules, from, item, json)?;
-                }
-                json.push('}');
-            }
-        }
-        Ok(())
     }
 
     /// A value as a cell of a field, if the field allows it.

@@ -48,8 +48,8 @@ impl Engine {
         let names = description.names.iter().skip(description.exported as usize);
         let values = names.zip(&description.identity).map(|(name, &slot)| {
             let mut json = String::new();
-            crate::json::write_value(bindings.values[slot as usize], &self.heap, &mut json);
-            (name.clone(), json)
+            crate::json::push_value(bindings.values[slot as usize], &self.heap, &mut json)?;
+            Ok((name.clone(), json))
         });
         let positions = &description.bodies[body as usize].positions;
         Ok(Acted {
@@ -57,7 +57,7 @@ impl Engine {
             body,
             rows: positions.iter().map(|position| bindings.rows[position.slot as usize]).collect(),
             closed,
-            values: values.collect(),
+            values: values.collect::<Result<_, Halt>>()?,
         })
     }
 

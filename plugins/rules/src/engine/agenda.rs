@@ -3,15 +3,19 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use super::search::{Bindings, Search, compare_rows};
+use super::search::{Bindings, Search};
 use super::{Engine, Halt, LimitKind, RunError, rule_key, step_key};
-use crate::model::{Rule, RuleSet};
+use crate::model::{Position, Rule, RuleSet};
+use crate::order::Order;
 use crate::plan::Pin;
 use crate::store::{NONE, compare_values, hash_start, hash_word};
 use crate::value::Value;
 
 /// A search to be begun: the body, and the row (with its template) that it begins with.
 pub(super) type Fresh = (u16, Pin, Option<(u16, u32)>);
+
+/// So many searches at least are joined to one.
+const JOINED_MIN: usize = 2;
 
 /// What the agenda knows of a rule.
 #[derive(Debug, Default)]
@@ -25,11 +29,13 @@ pub(super) struct RuleState {
     pub(super) firings: u64,
     /// Among the agenda's rules.
     pub(super) place: u32,
+    /// Something of it has changed in this run.
+    pub(super) is_woken: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Head {
-    pub(super) search: Search,
+    pub(super) search: Box<Search>,
     /// Of the rule's state when the search began: what it has bound and found to hold so far may be as old.
     begun: u32,
     /// Of the rule's state when the match was last known to hold.
@@ -38,14 +44,18 @@ pub(super) struct Head {
     firings: u64,
     /// The match has fired.
     is_spent: bool,
+    /// The row of its first position.
+    first: u32,
 }
 
 impl RuleState {
-    pub(super) fn clear(&mut self, spare: &mut Vec<Search>) {
+    #[expect(clippy::vec_box, reason = "as the engine keeps them")]
+    pub(super) fn clear(&mut self, spare: &mut Vec<Box<Search>>) {
         self.fresh.clear();
         spare.extend(self.heads.drain(..).map(|head| head.search));
         self.version = 0;
         self.firings = 0;
+        self.is_woken = false;
     }
 }
 
@@ -72,7 +82,9 @@ impl Engine {
 
     /// Brings derive rules to their fixpoint and takes out what does not hold any more.
     pub(super) fn settle(&mut self) -> Result<(), Halt> {
-        self.fixpoint()?;
+        if !self.strata.is_empty() || self.is_initial {
+            self.fixpoint()?;
+        }
         while let Some(entry) = self.suspects.pop() {
             self.review(entry)?;
         }
@@ -81,37 +93,20 @@ impl Engine {
 
     /// The first rule among some places of the agenda that has an activation.
     fn next_rule(&mut self, rules: &RuleSet, begin: usize, end: usize) -> Result<Option<u32>, Halt> {
-        let mut place = begin;
-        while place < end {
-            let word = self.waiting[place / 64] >> (place % 64);
-            if word == 0 {
-                place = (place / 64 + 1) * 64;
-                continue;
-            }
-            place += word.trailing_zeros() as usize;
-            if place >= end {
-                break;
-            }
+        while let Some(place) = self.waiting.first_from(begin).filter(|&place| place < end) {
             let rule = rules.agenda[place];
             if self.find_head(rules, rule)? {
                 return Ok(Some(rule));
             }
-            self.waiting[place / 64] &= !(1 << (place % 64));
+            self.waiting.remove(place);
         }
         Ok(None)
     }
 
     /// Whether the rule has an activation; it is then the first of its heads.
     fn find_head(&mut self, rules: &RuleSet, rule: u32) -> Result<bool, Halt> {
-        while let Some((body, pin, row)) = self.rule_states[rule as usize].fresh.pop() {
-            if row.is_some_and(|(template, row)| {
-                matches!(pin, Pin::Position(_)) && !self.tables[template as usize].is_alive(row)
-            }) {
-                continue;
-            }
-            let search = self.begin(rule, body, pin, row);
-            let version = self.rule_states[rule as usize].version;
-            self.seek(rules, search, version)?;
+        if !self.rule_states[rule as usize].fresh.is_empty() {
+            self.begin_fresh(rules, rule)?;
         }
         loop {
             let state = &self.rule_states[rule as usize];
@@ -126,13 +121,68 @@ impl Engine {
             }
             let head = self.pop_head(rules, rule);
             if let Some(head) = head {
-                self.seek(rules, head.search, head.begun)?;
+                let idle = self.seek(rules, head.search, head.begun)?;
+                self.spare.extend(idle);
             }
         }
     }
 
-    /// Goes on to the next match that has not fired, and keeps the search if there is one.
-    fn seek(&mut self, rules: &RuleSet, mut search: Search, begun: u32) -> Result<(), Halt> {
+    /// Begins the searches that wait to be begun.
+    fn begin_fresh(&mut self, rules: &RuleSet, rule: u32) -> Result<(), Halt> {
+        self.join_fresh(rules, rule);
+        let mut fresh = std::mem::take(&mut self.rule_states[rule as usize].fresh);
+        // One that found nothing, and what it began with: the next one is often of its kind.
+        let mut idle: Option<(Box<Search>, u16, Pin)> = None;
+        while let Some((body, pin, row)) = fresh.pop() {
+            if let (Pin::Position(_), Some((template, row))) = (pin, row)
+                && !self.tables[template as usize].is_alive(row)
+            {
+                continue;
+            }
+            let search = match (idle.take(), row) {
+                (Some((mut search, known_body, known_pin)), Some(row)) if (known_body, known_pin) == (body, pin) => {
+                    search.again(row);
+                    search
+                }
+                (other, row) => {
+                    self.spare.extend(other.map(|(search, ..)| search));
+                    self.begin(rule, body, pin, row)
+                }
+            };
+            let version = self.rule_states[rule as usize].version;
+            idle = self.seek(rules, search, version)?.map(|search| (search, body, pin));
+        }
+        self.spare.extend(idle.map(|(search, ..)| search));
+        self.rule_states[rule as usize].fresh = fresh;
+        Ok(())
+    }
+
+    /// Where most facts of a body's first position wait, one search over all of them costs no more than theirs, and
+    /// finds what the others that wait would find, too.
+    fn join_fresh(&mut self, rules: &RuleSet, rule: u32) {
+        let count = self.rule_states[rule as usize].fresh.len();
+        // Where stamps are kept beside the rows, a search does not find matches in the order in which they fire.
+        let has_stamps = |position: &Position| self.tables[position.template as usize].stamps.is_some();
+        let known = &rules.rules[rule as usize];
+        if count < JOINED_MIN || known.bodies.iter().any(|body| body.positions.iter().any(has_stamps)) {
+            return;
+        }
+        for body in 0..rules.rules[rule as usize].bodies.len() as u16 {
+            let id = self.body_id(rule, body);
+            let variant = self.plans.variant(rules, rule, body, id, Pin::Nothing);
+            let Some(first) = variant.levels.first() else { continue };
+            let fresh = &mut self.rule_states[rule as usize].fresh;
+            let is_first = |&&(at, pin, _): &&Fresh| at == body && pin == Pin::Position(first.position);
+            let count = fresh.iter().filter(is_first).count();
+            if count >= JOINED_MIN && 2 * count >= self.tables[first.template as usize].live as usize {
+                fresh.retain(|&(at, ..)| at != body);
+                fresh.push((body, Pin::Nothing, None));
+            }
+        }
+    }
+
+    /// Goes on to the next match that has not fired, and keeps the search if there is one; else gives it back.
+    fn seek(&mut self, rules: &RuleSet, mut search: Box<Search>, begun: u32) -> Result<Option<Box<Search>>, Halt> {
         let rule = search.rule;
         // Facts that are not part of the activation, but give it values, come in an order of their own.
         let is_unordered = {
@@ -146,17 +196,18 @@ impl Engine {
             self.words = words;
             if !is_known {
                 let firings = self.rule_states[rule as usize].firings;
+                let positions = &rules.rules[rule as usize].bodies[search.body as usize].positions;
+                let first = positions.first().map_or(NONE, |position| search.bindings.rows[position.slot as usize]);
+                let head = |search| Head { search, begun, version: begun, firings, is_spent: false, first };
                 if is_unordered {
-                    let search = search.standing();
-                    self.push_head(rules, rule, Head { search, begun, version: begun, firings, is_spent: false });
+                    self.push_head(rules, rule, head(Box::new(search.standing())));
                     continue;
                 }
-                self.push_head(rules, rule, Head { search, begun, version: begun, firings, is_spent: false });
-                return Ok(());
+                self.push_head(rules, rule, head(search));
+                return Ok(None);
             }
         }
-        self.spare.push(search);
-        Ok(())
+        Ok(Some(search))
     }
 
     /// The rows of the exported positions and the hash of the values: what tells activations of a rule apart.
@@ -233,6 +284,10 @@ impl Engine {
     }
 
     fn is_before(&self, rules: &RuleSet, left: &Head, right: &Head) -> bool {
+        if self.kinds[left.search.rule as usize].is_by_rows {
+            return left.first > right.first
+                || (left.first == right.first && is_newer(rules, &left.search, &right.search));
+        }
         self.compare(rules, &left.search, &right.search) == Ordering::Less
     }
 
@@ -265,7 +320,12 @@ impl Engine {
             let order = if pair.0 == pair.1 {
                 Ordering::Equal
             } else {
-                compare_rows(&self.tables[template], fields, &self.types[template], &self.heap, pair)
+                Order { fields, types: &self.types[template] }.compare(
+                    self.tables[template].view(),
+                    &self.heap,
+                    pair.0,
+                    pair.1,
+                )
             };
             if order.is_ne() {
                 return order;
@@ -412,7 +472,7 @@ impl Engine {
                 self.memory.watch_row(position.template, bindings.rows[position.slot as usize], entry);
             }
         }
-        if description.is_loose() {
+        if self.kinds[rule as usize].is_loose {
             self.memory.watch_key(rule_key(rule), entry);
             return;
         }
@@ -475,13 +535,14 @@ impl Engine {
             }
             let Some(new) = table.with_key(table.row(row)) else { return Followed::Gone };
             let (old_cells, new_cells) = (table.row(row), table.row(new));
-            let reads = description.reads[place];
+            let words_each = description.reads.len() / description.exported as usize;
+            let reads = &description.reads[place * words_each..];
             let differs = |field: usize| {
                 old_cells[field] != new_cells[field]
                     || table.is_missing(row, field as u16) != table.is_missing(new, field as u16)
             };
             let fields = rules.schema.templates[position.template as usize].fields.len();
-            if (0..fields).any(|field| reads >> (field & 63) & 1 != 0 && differs(field)) {
+            if (0..fields).any(|field| reads[field / 64] >> (field % 64) & 1 != 0 && differs(field)) {
                 return Followed::Gone;
             }
             words[place] = new;
@@ -499,7 +560,6 @@ impl Engine {
         }
         self.memory.replace(entry, words);
         let new = self.memory.newest();
-        self.decisions.moved(entry, new);
         let bindings = self.bindings_of(rules, known.rule, known.body, words)?;
         self.watch(rules, new, &bindings);
         Ok(())
@@ -515,7 +575,7 @@ impl Engine {
         }
         bindings.values.extend_from_slice(&self.params);
         bindings.values.resize(description.values.max(self.params.len() as u16) as usize, Value::Null);
-        if !description.is_loose() {
+        if !self.kinds[rule as usize].is_loose {
             let steps = self.step_order(rules, rule, body);
             self.with_maker(rule, body, |maker| maker.steps(&steps, &mut bindings, 0))?;
         }
@@ -532,7 +592,7 @@ impl Engine {
     /// Whether a match of a rule, all of whose rows live, holds now.
     pub(super) fn holds(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<bool, Halt> {
         let description = &rules.rules[rule as usize];
-        if description.is_loose() {
+        if self.kinds[rule as usize].is_loose {
             return self.holds_loosely(rules, rule, words);
         }
         if description.bodies[0].steps.is_empty() {
@@ -577,6 +637,17 @@ impl Engine {
     pub(super) fn firings_of(&self, rule: u32) -> u64 {
         self.rule_states[rule as usize].firings
     }
+}
+
+/// Whether the rows of a match are newer than those of another, where stamps are all that orders them.
+fn is_newer(rules: &RuleSet, left: &Search, right: &Search) -> bool {
+    let rule = &rules.rules[left.rule as usize];
+    let rows = |search: &Search, slot: u16| search.bindings.rows[slot as usize];
+    rule.bodies[0].positions[..rule.exported as usize]
+        .iter()
+        .map(|position| (rows(left, position.slot), rows(right, position.slot)))
+        .find(|(left, right)| left != right)
+        .is_some_and(|(left, right)| left > right)
 }
 
 /// What a firing means for those behind it.

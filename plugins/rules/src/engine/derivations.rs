@@ -3,6 +3,7 @@
 use super::acted::Acted;
 use super::search::Bindings;
 use super::{Engine, Halt};
+use crate::order::Order;
 use crate::plan::Pin;
 use crate::store::NONE;
 use crate::value::Value;
@@ -105,6 +106,6 @@ impl Engine {
     pub(crate) fn compare_facts(&self, template: u16, left: u32, right: u32) -> std::cmp::Ordering {
         let key = &self.rules.schema.templates[template as usize].key;
         let (table, types) = (&self.tables[template as usize], &self.types[template as usize]);
-        super::search::compare_rows(table, key, types, &self.heap, (left, right)).then(left.cmp(&right))
+        Order { fields: key, types }.compare(table.view(), &self.heap, left, right).then(left.cmp(&right))
     }
 }

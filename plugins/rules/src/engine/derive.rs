@@ -39,7 +39,14 @@ pub(super) struct StratumState {
 
 impl StratumState {
     pub(super) fn clear(&mut self) {
-        *self = Self::default();
+        self.is_touched = false;
+        self.needs_rebuild = false;
+        self.seen.clear();
+        self.counts.clear();
+        self.found.clear();
+        self.suspects.clear();
+        self.touched.clear();
+        self.born.clear();
     }
 }
 
@@ -105,7 +112,7 @@ impl Engine {
             self.count_all(rules, template);
         }
         for (place, stratum) in rules.strata.iter().enumerate() {
-            self.strata[place].counts = vec![0; stratum.rules.len()];
+            self.strata[place].counts.resize(stratum.rules.len(), 0);
             if stratum.keeps_matches() {
                 for &rule in &stratum.rules {
                     self.wake_bodies(rules, rule);
@@ -146,25 +153,21 @@ impl Engine {
                 self.alpha_counts[alpha as usize] = 0;
             }
         }
-        if rules.alphas.groups[template as usize].iter().all(|group| group.columns.is_empty()) {
-            return;
-        }
-        let table = &self.tables[template as usize];
-        let counts = &mut self.alpha_counts;
-        let mut filled = Vec::new();
-        for row in table.living() {
-            rules.alphas.of_row(template as usize, table.row(row), |alpha| {
-                if !rules.alphas.has_values(alpha) {
-                    return;
+        for group in rules.alphas.groups[template as usize].iter().filter(|group| !group.columns.is_empty()) {
+            let mut filled = Vec::new();
+            let table = &self.tables[template as usize];
+            for row in table.living() {
+                if let Some(alpha) = rules.alphas.in_group(group, table.row(row)) {
+                    let count = &mut self.alpha_counts[alpha as usize];
+                    if *count == 0 {
+                        filled.push(alpha);
+                    }
+                    *count += 1;
                 }
-                if counts[alpha as usize] == 0 {
-                    filled.push(alpha);
-                }
-                counts[alpha as usize] += 1;
-            });
-        }
-        for alpha in filled {
-            self.fill_positions(rules, alpha);
+            }
+            for alpha in filled {
+                self.fill_positions(rules, alpha);
+            }
         }
     }
 
@@ -201,6 +204,9 @@ impl Engine {
     }
 
     fn hand_out_suspects(&mut self) {
+        if self.suspects.is_empty() {
+            return;
+        }
         let mut kept = Vec::new();
         for entry in std::mem::take(&mut self.suspects) {
             match self.stratum_of[self.memory.entries[entry as usize].rule as usize] {
@@ -342,6 +348,9 @@ impl Engine {
             for at in 0..stratum.rules.len() {
                 self.whole(rules, place, at, &high)?;
             }
+            if !stratum.is_recursive {
+                return Ok(());
+            }
             low.clone_from(&high);
             high = self.lengths();
         }
@@ -372,7 +381,9 @@ impl Engine {
                 continue;
             }
             let mut search = self.begin(rule, body_place as u16, Pin::Nothing, None);
-            search.ends.extend(body.positions.iter().map(|position| high[position.template as usize]));
+            if stratum.is_recursive {
+                search.ends.extend(body.positions.iter().map(|position| high[position.template as usize]));
+            }
             while self.advance(&mut search)? {
                 self.derive(rules, place, at, search.body, &search.bindings)?;
             }
@@ -392,13 +403,12 @@ impl Engine {
                 }
                 let pin = Pin::Position(pinned as u16);
                 let mut search = self.begin(rule, body_place as u16, pin, None);
+                search.ends.extend(body.positions.iter().enumerate().map(|(other, position)| {
+                    let bounds = if other < pinned { low } else { high };
+                    bounds[position.template as usize]
+                }));
                 for row in low[template]..high[template] {
-                    let variant = Rc::clone(&search.variant);
-                    search.restart(variant, rule, body_place as u16, Some((position.template, row)));
-                    search.ends.extend(body.positions.iter().enumerate().map(|(other, position)| {
-                        let bounds = if other < pinned { low } else { high };
-                        bounds[position.template as usize]
-                    }));
+                    search.again((position.template, row));
                     while self.advance(&mut search)? {
                         self.derive(rules, place, at, search.body, &search.bindings)?;
                     }
@@ -416,7 +426,7 @@ impl Engine {
         if let Some(erring) = &bindings.erring {
             return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
         }
-        if description.is_loose() {
+        if self.kinds[rule as usize].is_loose {
             let mut words = Vec::new();
             self.activation(description, bindings, body, &mut words);
             words.push(rule);
@@ -427,8 +437,9 @@ impl Engine {
         self.strata[place].counts[at] += 1;
         self.stats.derivations += 1;
         self.each_head(rules, rule, body, bindings, |engine, template, cells| {
-            if !engine.is_known(rule, template, cells) {
-                let row = engine.append(template, cells);
+            let hash = engine.tables[template as usize].key_hash(cells);
+            if !engine.is_known(rule, template, hash, cells) {
+                let row = engine.append_hashed(template, hash, cells);
                 engine.record_derived(rule, body, (template, row), bindings)?;
                 engine.check_facts()?;
                 if engine.facts % FACTS_BETWEEN_LOOKS == 0 {
@@ -442,9 +453,11 @@ impl Engine {
     /// For traces and explanations.
     #[inline]
     fn record_derived(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
-        if !self.recorder.watches_facts() {
-            return Ok(());
-        }
+        if self.recorder.watches_facts() { self.record_birth(rule, body, fact, bindings) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn record_birth(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
         if self.recorder.is_full() {
             let bound = self.bound(rule, body, bindings);
             self.recorder.derived(rule, fact, bound);
@@ -488,10 +501,10 @@ impl Engine {
     }
 
     /// Whether a derived fact is there already; one of its key that differs is noted.
-    fn is_known(&mut self, rule: u32, template: u16, cells: &[u64]) -> bool {
+    fn is_known(&mut self, rule: u32, template: u16, hash: u64, cells: &[u64]) -> bool {
         let table = &self.tables[template as usize];
-        let Some(row) = table.with_key(cells) else { return false };
-        if table.row(row) == cells || table.equal_to(cells).is_some() {
+        let Some(row) = table.with_key_hashed(hash, cells) else { return false };
+        if table.is_all_key() || table.row(row) == cells || table.equal_to(cells).is_some() {
             return true;
         }
         let new = table.len();
@@ -583,9 +596,7 @@ impl Engine {
     /// Takes back what an entry of a derive rule derived.
     pub(super) fn withdraw_derived(&mut self, rule: u32, effect: u32) {
         let stratum = self.stratum_of[rule as usize] as usize;
-        if let Some(at) = self.rules.strata[stratum].rules.iter().position(|&known| known == rule) {
-            self.strata[stratum].counts[at] -= 1;
-        }
+        self.strata[stratum].counts[self.place_in_stratum[rule as usize] as usize] -= 1;
         let mut link = effect;
         while link != NONE {
             let (template, row, next) = self.supports.links[link as usize];
@@ -639,6 +650,9 @@ impl Engine {
     }
 
     fn refuse_conflicts(&mut self, rules: &RuleSet) -> Result<(), Halt> {
+        if self.supports.conflicts.is_empty() {
+            return Ok(());
+        }
         let conflicts = std::mem::take(&mut self.supports.conflicts);
         for conflict in conflicts {
             let table = &self.tables[conflict.template as usize];
@@ -661,8 +675,8 @@ impl Engine {
 
     /// The matches of a derive rule that hold.
     pub(super) fn matches_of(&self, rule: u32) -> u64 {
-        let stratum = self.stratum_of[rule as usize] as usize;
-        let at = self.rules.strata.get(stratum).and_then(|known| known.rules.iter().position(|&known| known == rule));
-        at.and_then(|at| self.strata[stratum].counts.get(at)).copied().unwrap_or_default()
+        let (stratum, at) = (self.stratum_of[rule as usize], self.place_in_stratum[rule as usize]);
+        let counts = self.strata.get(stratum as usize).map(|stratum| &stratum.counts);
+        counts.and_then(|counts| counts.get(at as usize)).copied().unwrap_or_default()
     }
 }

@@ -1,11 +1,11 @@
 //! The facts that a closed condition looks at, and what `accumulate` makes of them.
 
-use super::search::{Bindings, Maker};
+use super::search::{Bindings, Maker, holds};
 use crate::cel::{EvalError, Reason, compare};
 use crate::exact::ExactSum;
 use crate::file::FoldKind;
 use crate::heap::{Heap, Stop};
-use crate::model::{Fold, Pattern};
+use crate::model::{Bound, Fold, Pattern};
 use crate::schema::Scalar;
 use crate::store::{NONE, NS_PER_S, hash_start, hash_word};
 use crate::value::Value;
@@ -39,8 +39,8 @@ impl Maker<'_> {
         while walk.next != NONE {
             let row = walk.next;
             walk.next = chain.next(row);
-            self.heap.meter.spend(1)?;
             if !table.is_alive(row) {
+                self.heap.meter.pass()?;
                 chain.unlink(walk.hash, walk.before, row);
                 continue;
             }
@@ -48,8 +48,10 @@ impl Maker<'_> {
             let has_keys =
                 walk.pattern.keys.iter().zip(&walk.keys).all(|(&(field, _), &cell)| table.cell(row, field) == cell);
             if !has_keys {
+                self.heap.meter.pass()?;
                 continue;
             }
+            self.heap.meter.spend(1)?;
             bindings.rows[walk.pattern.slot as usize] = row;
             if walk.pattern.tests.is_empty() || self.conjuncts(walk.pattern.tests.iter(), bindings)? {
                 return Ok(Some(row));
@@ -58,15 +60,23 @@ impl Maker<'_> {
         Ok(None)
     }
 
-    /// Some fact that a pattern matches.
-    pub(super) fn first_inner(
-        &mut self,
-        pattern: &Pattern,
-        index: u16,
-        bindings: &mut Bindings,
-    ) -> Result<Option<u32>, Stop> {
+    /// Whether a pattern matches some fact.
+    pub(super) fn has_inner(&mut self, pattern: &Pattern, index: u16, bindings: &mut Bindings) -> Result<bool, Stop> {
+        if let Some(bound) = &pattern.bound {
+            return self.is_within(pattern, bound, bindings);
+        }
         let mut walk = self.inner(pattern, index, bindings);
-        self.next_inner(&mut walk, bindings)
+        Ok(self.next_inner(&mut walk, bindings)?.is_some())
+    }
+
+    /// Whether some fact lies on the right side of a bound: the furthest one does if any does.
+    fn is_within(&mut self, pattern: &Pattern, bound: &Bound, bindings: &Bindings) -> Result<bool, Stop> {
+        let table = &self.world.tables[pattern.template as usize];
+        let ty = self.world.types[pattern.template as usize][bound.field as usize];
+        let (row, looked_at) = table.extreme(bound.field, ty, bound.asks_for_most());
+        self.heap.meter.spend(1 + u64::from(looked_at))?;
+        let right = self.operand_cell(bound.right, bindings);
+        Ok(row != NONE && holds(table.cell(row, bound.field), bound.comparison, right, bound.kind))
     }
 }
 

@@ -1,14 +1,16 @@
 //! Facts from outside: columns that are checked before anything of them is used, made into rows in canonical order.
 
-use std::cmp::Ordering;
-
 use super::act::Batch;
 use super::{Engine, check};
 use crate::model::heap_cell;
+use crate::order::{Order, Rows};
 use crate::rows::Row;
 use crate::schema::{FieldSchema, FieldType, Origin, Scalar, TemplateSchema};
-use crate::store::{compare_cells, double_cell};
+use crate::store::double_cell;
 use crate::value::{Text, Value};
+
+#[cfg(test)]
+mod tests;
 
 /// The values of a field over all rows.
 #[derive(Clone, Copy, Debug)]
@@ -47,7 +49,7 @@ pub struct Given<'a> {
     pub pool_data: &'a [u8],
 }
 
-/// Why facts are refused.
+/// Why facts are refused, in words for a person, who counts rows from 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IntakeError(pub String);
 
@@ -61,6 +63,8 @@ fn refuse<T>(reason: impl Into<String>) -> Taken<T> {
 struct Pool<'a> {
     ends: &'a [u32],
     data: &'a [u8],
+    /// The data where all of it is UTF-8.
+    text: Option<&'a str>,
     met: Vec<u32>,
 }
 
@@ -69,25 +73,27 @@ const NOT_MET: u32 = u32::MAX;
 impl<'a> Pool<'a> {
     fn new(given: &Given<'a>) -> Taken<Self> {
         let is_ascending = given.pool_ends.windows(2).all(|pair| pair[0] <= pair[1]);
+        let text = std::str::from_utf8(given.pool_data).ok();
         let last = given.pool_ends.last().map_or(0, |&end| end as usize);
         if !is_ascending || last != given.pool_data.len() {
             return refuse("the string pool's ends do not fit its data");
         }
-        Ok(Self { ends: given.pool_ends, data: given.pool_data, met: vec![NOT_MET; given.pool_ends.len()] })
+        Ok(Self { ends: given.pool_ends, data: given.pool_data, text, met: vec![NOT_MET; given.pool_ends.len()] })
     }
 
     fn text(&mut self, place: u32, is_text: bool, engine: &mut Engine) -> Taken<Text> {
         let Some(&end) = self.ends.get(place as usize) else { return refuse("a place outside of the string pool") };
         let met = self.met[place as usize];
-        if met != NOT_MET && !is_text {
-            return Ok(Text(met));
-        }
         if met != NOT_MET {
             return Ok(Text(met));
         }
         let begin = if place == 0 { 0 } else { self.ends[place as usize - 1] };
         let bytes = &self.data[begin as usize..end as usize];
-        if is_text && std::str::from_utf8(bytes).is_err() {
+        let is_utf8 = || match self.text {
+            Some(text) => text.is_char_boundary(begin as usize) && text.is_char_boundary(end as usize),
+            None => std::str::from_utf8(bytes).is_ok(),
+        };
+        if is_text && !is_utf8() {
             return refuse("a text is not UTF-8");
         }
         let text = engine.heap.texts.intern(bytes);
@@ -177,14 +183,14 @@ impl Engine {
                     }
                 }
             }
-            (values, _, true) => return self.take_lists(template, values, target, pool),
+            (_, _, true) => return self.take_lists(template, column, target, pool),
             _ => return Err(named("the column is of another type than the field".to_owned(), target.schema)),
         }
         if needs_check(target.schema) {
             for row in 0..target.rows() {
                 if column.missing.binary_search(&(row as u32)).is_err() {
                     check::cell(target.get(row), target.schema, &self.heap)
-                        .map_err(|reason| named(format!("row {row}: {reason}"), target.schema))?;
+                        .map_err(|reason| named(format!("row {}: {reason}", row + 1), target.schema))?;
                 }
             }
         }
@@ -194,11 +200,11 @@ impl Engine {
     fn take_lists(
         &mut self,
         template: &TemplateSchema,
-        values: Values<'_>,
+        column: &Column<'_>,
         target: &mut Target<'_>,
         pool: &mut Pool<'_>,
     ) -> Taken<()> {
-        let scalar = target.schema.ty.scalar;
+        let (values, scalar) = (column.values, target.schema.ty.scalar);
         let named = |reason: String, field: &FieldSchema| {
             IntakeError(format!("`{}` of `{}`: {reason}", field.name, template.name))
         };
@@ -231,7 +237,7 @@ impl Engine {
                     _ => 0,
                 };
                 check::cell(cell, target.schema, &self.heap)
-                    .map_err(|reason| named(format!("row {row}: {reason}"), target.schema))?;
+                    .map_err(|reason| named(format!("row {}: {reason}", row + 1), target.schema))?;
                 list.push(crate::store::decode(cell, element));
             }
             begin = end as usize;
@@ -239,9 +245,10 @@ impl Engine {
         }
         if let Some(len) = target.schema.len {
             let lengths = ends.iter().scan(0, |begin, &end| Some(end - std::mem::replace(begin, end)));
-            let missing = lengths.enumerate().find(|&(_, found)| found != len);
-            if let Some((row, found)) = missing {
-                return Err(named(format!("row {row}: {found} elements instead of {len}"), target.schema));
+            let is_given = |row: usize| column.missing.binary_search(&(row as u32)).is_err();
+            let wrong = lengths.enumerate().find(|&(row, found)| found != len && is_given(row));
+            if let Some((row, found)) = wrong {
+                return Err(named(format!("row {}: {found} elements instead of {len}", row + 1), target.schema));
             }
         }
         Ok(())
@@ -263,7 +270,7 @@ impl Engine {
             }
             None if field.optional => column.missing.iter().for_each(|&row| target.miss(row as usize)),
             None => {
-                let row = column.missing[0];
+                let row = column.missing[0] + 1;
                 return refuse(format!("row {row} of `{}` lacks `{}`", template.name, field.name));
             }
         }
@@ -272,30 +279,25 @@ impl Engine {
 
     /// Enters rows in canonical order; equal ones once.
     fn enter_rows(&mut self, place: u16, template: &TemplateSchema, cells: &[u64], stride: usize) -> Taken<()> {
-        let rows = cells.len() / stride.max(1);
-        let row = |at: usize| &cells[at * stride..(at + 1) * stride];
-        let compare =
-            |engine: &Self, left: usize, right: usize| compare_keys(engine, place, template, row(left), row(right));
-        let is_sorted = (1..rows).all(|at| compare(self, at - 1, at) == Ordering::Less);
-        if is_sorted {
-            for at in 0..rows {
-                self.append(place, row(at));
-            }
-            return Ok(());
-        }
-        let mut order: Vec<u32> = (0..rows as u32).collect();
-        order.sort_by(|&left, &right| compare(self, left as usize, right as usize));
-        for (at, &this) in order.iter().enumerate() {
-            let before = at.checked_sub(1).map(|before| order[before] as usize);
-            if let Some(before) = before.filter(|&before| compare(self, before, this as usize) == Ordering::Equal) {
-                if row(before) != row(this as usize) {
+        let rows = Rows { cells, stride, mask: self.tables[place as usize].mask() };
+        let row = |at: u32| &cells[at as usize * stride..(at as usize + 1) * stride];
+        let mut order: Vec<u32> = (0..(cells.len() / stride.max(1)) as u32).collect();
+        Order { fields: &template.key, types: &self.types[place as usize] }.sort(rows, &self.heap, &mut order);
+        self.tables[place as usize].reserve(order.len());
+        let mut before = None;
+        for &this in &order {
+            if let Some(before) =
+                before.filter(|&before| self.tables[place as usize].has_same_key(row(before), row(this)))
+            {
+                if row(before) != row(this) {
                     let reason = "two facts of one key with different values";
-                    let (rows, name) = ((before.min(this as usize), before.max(this as usize)), &template.name);
-                    return refuse(format!("{reason}: rows {} and {} of `{name}`", rows.0, rows.1));
+                    let (rows, name) = ((before.min(this), before.max(this)), &template.name);
+                    return refuse(format!("{reason}: rows {} and {} of `{name}`", rows.0 + 1, rows.1 + 1));
                 }
                 continue;
             }
-            self.append(place, row(this as usize));
+            before = Some(this);
+            self.append(place, row(this));
         }
         Ok(())
     }
@@ -304,10 +306,14 @@ impl Engine {
     pub(super) fn assert_rows(&mut self, place: usize, rows: &[Row], batch: &mut Batch) {
         let rules = std::rc::Rc::clone(&self.rules);
         let template = &rules.schema.templates[place];
-        let mut made: Vec<Vec<u64>> = rows.iter().map(|row| self.row_cells(place, row)).collect();
-        made.sort_by(|left, right| compare_keys(self, place as u16, template, left, right));
-        for cells in made {
-            self.state(place as u16, &cells, batch);
+        let made: Vec<u64> = rows.iter().flat_map(|row| self.row_cells(place, row)).collect();
+        let (stride, mask) = (self.tables[place].stride(), self.tables[place].mask());
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        let view = Rows { cells: &made, stride, mask };
+        Order { fields: &template.key, types: &self.types[place] }.sort(view, &self.heap, &mut order);
+        for row in order {
+            let begin = row as usize * stride;
+            self.state(place as u16, &made[begin..begin + stride], batch);
         }
     }
 
@@ -330,16 +336,6 @@ impl Engine {
         }
         cells
     }
-}
-
-fn compare_keys(engine: &Engine, place: u16, template: &TemplateSchema, left: &[u64], right: &[u64]) -> Ordering {
-    let types = &engine.types[place as usize];
-    template
-        .key
-        .iter()
-        .map(|&field| compare_cells(left[field as usize], right[field as usize], types[field as usize], &engine.heap))
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
 }
 
 fn needs_check(field: &FieldSchema) -> bool {

@@ -149,7 +149,11 @@ impl<'r> Probe<'r> {
     ) -> Result<bool, Halt> {
         let body = self.body;
         let slot = body.positions[place as usize].slot;
-        let conjuncts: Vec<&Conjunct> = body.conjuncts.iter().filter(|conjunct| conjunct.slot == slot).collect();
+        let before = self.bound(bindings) | 1 << slot;
+        let conjuncts = body.conjuncts.iter().filter(|conjunct| conjunct.slot == slot);
+        // A stored rule set may name a fact before it is bound.
+        let conjuncts: Vec<&Conjunct> =
+            conjuncts.filter(|conjunct| conjunct.facts & self.positions() & !before == 0).collect();
         let (mut is_met, mut has_erred) = (false, false);
         for step in 0..self.rows[place as usize].len() {
             let row = self.rows[place as usize][step];
@@ -178,7 +182,11 @@ impl<'r> Probe<'r> {
 
     fn dive_step(&mut self, engine: &mut Engine, at: usize, place: u16, bindings: &mut Bindings) -> Result<bool, Halt> {
         let step = &self.body.steps[place as usize];
-        let result = engine.with_maker(self.rule, self.body_place, |maker| maker.step(place, bindings));
+        let is_bound = step.facts & self.positions() & !self.bound(bindings) == 0;
+        let result = match is_bound {
+            true => engine.with_maker(self.rule, self.body_place, |maker| maker.step(place, bindings)),
+            false => Ok(true),
+        };
         let own = step.kind.pattern().map_or(u16::MAX, |pattern| pattern.slot);
         let failed = match result {
             Ok(true) if self.gives_wanted(engine, at, bindings) => return self.dive(engine, at + 1, bindings),
@@ -195,6 +203,17 @@ impl<'r> Probe<'r> {
         };
         self.fail(engine, at, (failed, reads_of_step(&step.kind), own), bindings);
         Ok(false)
+    }
+
+    /// Slots of positions.
+    fn positions(&self) -> u64 {
+        self.body.positions.iter().fold(0, |mask, position| mask | 1 << position.slot)
+    }
+
+    /// Those of them that have a row.
+    fn bound(&self, bindings: &Bindings) -> u64 {
+        let positions = self.body.positions.iter().filter(|position| bindings.rows[position.slot as usize] != NONE);
+        positions.fold(0, |mask, position| mask | 1 << position.slot)
     }
 
     /// What can be told of the wanted after a part is as wanted.

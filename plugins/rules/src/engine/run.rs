@@ -2,7 +2,8 @@
 
 use super::act::Batch;
 use super::{Engine, Given, Halt, IntakeError, LimitKind, RunError};
-use crate::file::TraceLevel;
+use crate::file::{Combine, TraceLevel};
+use crate::order::Order;
 use crate::rows::Row;
 use crate::store::NONE;
 
@@ -100,7 +101,7 @@ impl Engine {
                 }
             }
         }
-        self.publish(batch);
+        self.publish(&batch);
         Ok(self.run())
     }
 
@@ -172,7 +173,10 @@ impl Engine {
 
     /// Decisions that contradict each other are an error of the run.
     fn end_well(&self) -> Ended {
-        match self.decided() {
+        if self.rules.decisions.combine != Combine::Unique {
+            return Ended::Well;
+        }
+        match self.result() {
             Ok(_) => Ended::Well,
             Err(message) => {
                 Ended::Error(Box::new(RunError { code: "not-unique", rule: None, bindings: Vec::new(), message }))
@@ -182,9 +186,9 @@ impl Engine {
 
     pub(super) fn recent_change(&mut self, template: u16, row: u32) {
         if self.recent.len() == RECENT_MAX {
-            self.recent.remove(0);
+            self.recent.pop_front();
         }
-        self.recent.push((self.current, template, row));
+        self.recent.push_back((self.current, template, row));
     }
 
     fn limit_reached(&self, kind: LimitKind) -> LimitReached {
@@ -231,11 +235,13 @@ impl Engine {
 
     /// How often each rule fired, or how many of its matches hold: rule, count; no zeros.
     pub fn fired(&self) -> Vec<(u32, u64)> {
-        let count = |rule: u32| match self.rules.rules[rule as usize].is_derive {
-            true => self.matches_of(rule),
-            false => self.firings_of(rule),
-        };
-        (0..self.rules.rules.len() as u32).map(|rule| (rule, count(rule))).filter(|&(_, count)| count > 0).collect()
+        let derive_rules = self.rules.strata.iter().flat_map(|stratum| &stratum.rules);
+        let derived = derive_rules.map(|&rule| (rule, self.matches_of(rule)));
+        let agenda_rules = self.woken.iter().filter(|&&rule| !self.rules.rules[rule as usize].is_derive);
+        let fired = agenda_rules.map(|&rule| (rule, self.firings_of(rule)));
+        let mut all: Vec<(u32, u64)> = derived.chain(fired).filter(|&(_, count)| count > 0).collect();
+        all.sort_unstable();
+        all
     }
 
     /// Living facts of a template in canonical order.
@@ -243,9 +249,7 @@ impl Engine {
         let table = &self.tables[template];
         let mut rows: Vec<u32> = table.living().collect();
         let (key, types) = (&self.rules.schema.templates[template].key, &self.types[template]);
-        rows.sort_by(|&left, &right| {
-            super::search::compare_rows(table, key, types, &self.heap, (left, right)).then(left.cmp(&right))
-        });
+        Order { fields: key, types }.sort(table.view(), &self.heap, &mut rows);
         rows
     }
 

@@ -1,6 +1,5 @@
 //! The search for matches of one body: a nested walk over its levels that can stop at every match and go on later.
 
-use std::cmp::Ordering;
 use std::rc::Rc;
 
 use super::inner;
@@ -9,9 +8,10 @@ use crate::cel::{EvalError, Frame, Program};
 use crate::file::FoldKind;
 use crate::heap::{Heap, Stop};
 use crate::model::{Body, CellKind, Comparison, Conjunct, ConjunctKind, Operand, Rule, RuleSet, StepKind};
+use crate::order::Order;
 use crate::plan::{Access, Key, Level, Variant};
 use crate::schema::FieldType;
-use crate::store::{NONE, Table, compare_cells, decode, double_cell, encode, hash_start, hash_word};
+use crate::store::{NONE, Table, decode, double_cell, encode, hash_start, hash_word};
 use crate::value::Value;
 
 /// What a search looks at and does not change.
@@ -73,9 +73,9 @@ pub(super) struct Bindings {
     /// Parameters, then the rule's own.
     pub(super) values: Vec<Value>,
     /// The first `if`, `let`, `satisfies` or `of` that failed on the way here.
-    pub(super) erring: Option<Erring>,
+    pub(super) erring: Option<Box<Erring>>,
     erring_values: u64,
-    erring_depth: usize,
+    erring_depth: u32,
 }
 
 #[derive(Debug, Default)]
@@ -105,6 +105,8 @@ pub(super) struct Search {
     states: Vec<LevelState>,
     depth: usize,
     phase: Phase,
+    /// There is room for what it binds.
+    is_prepared: bool,
     /// For each position, rows from here on are not seen.
     pub(super) ends: Vec<u32>,
     /// The rows of an activation, where it begins with one.
@@ -132,6 +134,7 @@ impl Search {
             states: Vec::new(),
             depth: 0,
             phase: Phase::New,
+            is_prepared: false,
             ends: Vec::new(),
             fixed: Vec::new(),
         }
@@ -145,6 +148,16 @@ impl Search {
         standing
     }
 
+    /// Begins anew with another row, all else as it was.
+    pub(super) fn again(&mut self, pin: (u16, u32)) {
+        self.pin = Some(pin);
+        self.depth = 0;
+        // What levels bind is bound before it is read.
+        self.phase = if self.is_prepared && self.variant.first.is_empty() { Phase::Enter } else { Phase::New };
+        self.bindings.erring = None;
+        self.bindings.erring_values = 0;
+    }
+
     /// Begins anew with another row, or another rule, in the same memory.
     pub(super) fn restart(&mut self, variant: Rc<Variant>, rule: u32, body: u16, pin: Option<(u16, u32)>) {
         self.variant = variant;
@@ -152,6 +165,7 @@ impl Search {
         self.body = body;
         self.pin = pin;
         self.phase = Phase::New;
+        self.is_prepared = false;
         self.depth = 0;
         self.ends.clear();
         self.fixed.clear();
@@ -166,6 +180,7 @@ impl Search {
         bindings.values.resize(target.rule.values.max(params.len() as u16) as usize, Value::Null);
         bindings.erring = None;
         bindings.erring_values = 0;
+        self.is_prepared = true;
         while self.states.len() < self.variant.levels.len() {
             self.states.push(LevelState::default());
         }
@@ -180,53 +195,54 @@ impl Search {
         heap: &mut Heap,
         notes: &mut Notes,
     ) -> Result<bool, Stop> {
-        let variant = Rc::clone(&self.variant);
         if self.phase == Phase::New {
             self.prepare(target, params);
         }
-        if self.phase == Phase::New {
-            let mut maker = Maker { world, target, heap, notes, pin: self.pin, fixed: &self.fixed };
-            self.phase = Phase::Over;
-            if !maker.steps(&variant.first, &mut self.bindings, 0)? {
-                return Ok(false);
-            }
-            if variant.levels.is_empty() {
-                return Ok(true);
-            }
-            self.phase = Phase::Enter;
-        }
-        if self.phase == Phase::Over {
-            return Ok(false);
-        }
-        let last = variant.levels.len() - 1;
-        // Facts may have gone since the search stopped: what was bound below them is over.
-        let is_gone = |level: &Level| {
-            let row = self.bindings.rows[level.slot as usize];
-            !world.tables[level.template as usize].is_alive(row)
-        };
-        if self.phase == Phase::Advance
-            && let Some(gone) = variant.levels[..self.depth].iter().position(is_gone)
-        {
-            self.depth = gone;
-        }
-        let mut maker = Maker { world, target, heap, notes, pin: self.pin, fixed: &self.fixed };
-        loop {
-            let level = &variant.levels[self.depth];
-            if self.phase == Phase::Enter {
-                maker.enter(level, &mut self.states[self.depth], &mut self.bindings, &self.ends)?;
-                self.phase = Phase::Advance;
-            }
-            if maker.next(level, &mut self.states[self.depth], &mut self.bindings, &self.ends, self.depth)? {
-                if self.depth == last {
+        let Self { variant, bindings, states, depth, phase, ends, fixed, pin, .. } = self;
+        let (variant, ends) = (&**variant, ends.as_slice());
+        let mut maker = Maker { world, target, heap, notes, pin: *pin, fixed };
+        match *phase {
+            Phase::Over => return Ok(false),
+            Phase::New => {
+                *phase = Phase::Over;
+                if !maker.steps(&variant.first, bindings, 0)? {
+                    return Ok(false);
+                }
+                if variant.levels.is_empty() {
                     return Ok(true);
                 }
-                self.depth += 1;
-                self.phase = Phase::Enter;
-            } else if self.depth == 0 {
-                self.phase = Phase::Over;
+                *phase = Phase::Enter;
+            }
+            Phase::Advance => {
+                // Facts may have gone since the search stopped: what was bound below them is over.
+                let is_gone = |level: &Level| {
+                    let row = bindings.rows[level.slot as usize];
+                    !world.tables[level.template as usize].is_alive(row)
+                };
+                if let Some(gone) = variant.levels[..*depth].iter().position(is_gone) {
+                    *depth = gone;
+                }
+            }
+            Phase::Enter => {}
+        }
+        let last = variant.levels.len() - 1;
+        loop {
+            let (level, state) = (&variant.levels[*depth], &mut states[*depth]);
+            if *phase == Phase::Enter {
+                maker.enter(level, state, bindings, ends)?;
+                *phase = Phase::Advance;
+            }
+            if maker.next(level, state, bindings, ends, *depth)? {
+                if *depth == last {
+                    return Ok(true);
+                }
+                *depth += 1;
+                *phase = Phase::Enter;
+            } else if *depth == 0 {
+                *phase = Phase::Over;
                 return Ok(false);
             } else {
-                self.depth -= 1;
+                *depth -= 1;
             }
         }
     }
@@ -259,13 +275,12 @@ impl Maker<'_> {
             Access::Probe { index, keys } => {
                 state.keys.clear();
                 state.hash = hash_start();
-                for &(field, key) in keys {
+                for &(_, key) in keys {
                     let Some(cell) = self.key(key, bindings)? else {
                         state.next = NONE;
                         state.sorted.clear();
                         return Ok(());
                     };
-                    let _ = field;
                     state.keys.push(cell);
                     state.hash = hash_word(state.hash, cell);
                 }
@@ -301,7 +316,7 @@ impl Maker<'_> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn operand(&self, operand: Operand, bindings: &Bindings) -> u64 {
         match operand {
             Operand::Cell(cell) => {
@@ -354,10 +369,8 @@ impl Maker<'_> {
         let types = &self.world.types[level.template as usize];
         let fields = distinct.unwrap_or(&schema.key);
         self.heap.meter.spend(rows.len() as u64)?;
-        let heap = &*self.heap;
-        rows.sort_unstable_by(|&left, &right| {
-            compare_rows(table, fields, types, heap, (left, right)).then(left.cmp(&right)).reverse()
-        });
+        Order { fields, types }.sort(table.view(), self.heap, &mut rows);
+        rows.reverse();
         if let Some(fields) = distinct {
             rows.dedup_by(|left, right| {
                 fields.iter().all(|&field| table.distinct_cell(*left, field) == table.distinct_cell(*right, field))
@@ -368,7 +381,7 @@ impl Maker<'_> {
     }
 
     /// The next row of a chain or a scan that is alive, before the end, and has the keys.
-    #[inline]
+    #[inline(always)]
     fn candidate(&mut self, level: &Level, state: &mut LevelState, ends: &[u32]) -> Result<Option<u32>, Stop> {
         let table = &self.world.tables[level.template as usize];
         let end = ends.get(level.position as usize).copied().unwrap_or(u32::MAX);
@@ -403,8 +416,8 @@ impl Maker<'_> {
                 while state.next != NONE {
                     let row = state.next;
                     state.next = chain.next(row);
-                    self.heap.meter.spend(1)?;
                     if !table.is_alive(row) {
+                        self.heap.meter.pass()?;
                         let is_behind = match state.before {
                             NONE => chain.first(state.hash) == row,
                             before => chain.next(before) == row,
@@ -417,7 +430,12 @@ impl Maker<'_> {
                     state.before = row;
                     let has_keys =
                         keys.iter().zip(&state.keys).all(|(&(field, _), &cell)| table.cell(row, field) == cell);
-                    if has_keys && row < end {
+                    if !has_keys {
+                        self.heap.meter.pass()?;
+                        continue;
+                    }
+                    self.heap.meter.spend(1)?;
+                    if row < end {
                         state.last = row;
                         return Ok(Some(row));
                     }
@@ -439,7 +457,7 @@ impl Maker<'_> {
         // What was put in order for `distinct` has been tested.
         let is_tested = level.is_sorted && self.target.body.positions[level.position as usize].distinct.is_some();
         loop {
-            if bindings.erring.is_some() && bindings.erring_depth > depth {
+            if bindings.erring.is_some() && bindings.erring_depth as usize > depth {
                 bindings.erring = None;
                 bindings.erring_values = 0;
             }
@@ -454,7 +472,7 @@ impl Maker<'_> {
             };
             let Some(row) = row else { return Ok(false) };
             bindings.rows[level.slot as usize] = row;
-            if !is_tested && !self.tests(&level.tests, bindings)? {
+            if !is_tested && !level.tests.is_empty() && !self.tests(&level.tests, bindings)? {
                 continue;
             }
             if !level.steps.is_empty() && !self.steps(&level.steps, bindings, depth + 1)? {
@@ -483,6 +501,12 @@ impl Maker<'_> {
             if bindings.erring_values & conjunct.values != 0 {
                 continue;
             }
+            if let ConjunctKind::Compare { left, comparison, right, kind } = &conjunct.kind {
+                if holds(self.operand(*left, bindings), *comparison, self.operand(*right, bindings), *kind) {
+                    continue;
+                }
+                return Ok(false);
+            }
             match self.conjunct(conjunct, bindings) {
                 Ok(true) => {}
                 Ok(false) => return Ok(false),
@@ -499,7 +523,6 @@ impl Maker<'_> {
         }
     }
 
-    #[inline]
     fn conjunct(&mut self, conjunct: &Conjunct, bindings: &Bindings) -> Result<bool, EvalError> {
         match &conjunct.kind {
             ConjunctKind::Compare { left, comparison, right, kind } => {
@@ -528,8 +551,8 @@ impl Maker<'_> {
                 Err(EvalError::Stopped(stop)) => return Err(stop),
                 Err(error) => {
                     if bindings.erring.is_none() {
-                        bindings.erring = Some(Erring { when: step.when, error });
-                        bindings.erring_depth = depth;
+                        bindings.erring = Some(Box::new(Erring { when: step.when, error }));
+                        bindings.erring_depth = depth as u32;
                     }
                     bindings.erring_values |= step.gives;
                 }
@@ -547,8 +570,8 @@ impl Maker<'_> {
                 bindings.values[*slot as usize] = self.eval(program, bindings)?;
                 Ok(true)
             }
-            StepKind::Not(pattern) => Ok(self.first_inner(pattern, index, bindings)?.is_none()),
-            StepKind::Exists(pattern) => Ok(self.first_inner(pattern, index, bindings)?.is_some()),
+            StepKind::Not(pattern) => Ok(!self.has_inner(pattern, index, bindings)?),
+            StepKind::Exists(pattern) => Ok(self.has_inner(pattern, index, bindings)?),
             StepKind::Forall { pattern, satisfies } => {
                 let mut walk = self.inner(pattern, index, bindings);
                 while let Some(row) = self.next_inner(&mut walk, bindings)? {
@@ -602,7 +625,7 @@ impl Maker<'_> {
         let table = &self.world.tables[template as usize];
         let key = &self.world.rules.schema.templates[template as usize].key;
         let types = &self.world.types[template as usize];
-        rows.sort_unstable_by(|&left, &right| compare_rows(table, key, types, self.heap, (left, right)));
+        Order { fields: key, types }.sort(table.view(), self.heap, rows);
     }
 }
 
@@ -612,29 +635,8 @@ impl Maker<'_> {
     }
 }
 
-/// The canonical order of two rows of a table by some fields.
-pub(super) fn compare_rows(
-    table: &Table,
-    fields: &[u16],
-    types: &[FieldType],
-    heap: &Heap,
-    (left, right): (u32, u32),
-) -> Ordering {
-    fields
-        .iter()
-        .map(|&field| match (table.is_missing(left, field), table.is_missing(right, field)) {
-            (false, false) => {
-                compare_cells(table.cell(left, field), table.cell(right, field), types[field as usize], heap)
-            }
-            // What is missing comes first.
-            (left, right) => right.cmp(&left),
-        })
-        .find(|order| order.is_ne())
-        .unwrap_or(Ordering::Equal)
-}
-
 #[inline]
-fn holds(left: u64, comparison: Comparison, right: u64, kind: CellKind) -> bool {
+pub(super) fn holds(left: u64, comparison: Comparison, right: u64, kind: CellKind) -> bool {
     match kind {
         CellKind::Bits => match comparison {
             Comparison::Equal => left == right,

@@ -190,3 +190,45 @@ rules:
         ],
     );
 }
+
+/// Whether `not {match: b, where: <where>}` holds for the facts of `a` with these values while those of `b` come and go.
+#[test]
+fn the_furthest_fact_answers_for_an_inequality() {
+    for (comparison, expected) in [(">", "3"), (">=", "4"), ("<", "1"), ("<=", "0")] {
+        let rules = format!(
+            "schema: rules/v1\nname: sample\nversion: 1.0.0\nfacts:\n  a: {{origin: input, key: [n], fields: {{n: int}}}}\n  \
+             b: {{origin: input, key: [n], fields: {{n: int, x: double}}}}\nphases: [first, second, third]\nrules:\n  \
+             - {{id: most, phase: first, when: [{{match: b, as: b, where: b.n == 9}}], then: [{{retract: b}}]}}\n  \
+             - {{id: least, phase: second, when: [{{match: b, as: b, where: b.n == -9}}], then: [{{retract: b}}]}}\n  \
+             - {{id: ends, phase: third, when: [{{match: a, as: a}}, {{not: {{match: b, as: b, where: b.n {comparison} a.n}}}}], \
+             then: [{{emit: {{decision: free, code: X, subject: a.n}}}}]}}\n  \
+             - {{id: nan, phase: third, when: [{{exists: {{match: b, as: b, where: b.x > 5.0}}}}], \
+             then: [{{emit: {{decision: wrong, code: X}}}}]}}\n"
+        );
+        let rules = rules.replace("x: double", "x: {type: double, nan: allow}");
+        let facts = "{a: [{n: 0}, {n: 1}, {n: 2}, {n: 3}, {n: 4}], b: [{n: 9, x: 1.0}, {n: 1, x: NaN}, {n: 3, x: 2.0}, {n: -9, x: 4.5}]}";
+        let found = run(&rules, facts);
+        let free: Vec<&String> = found.iter().filter(|line| line.starts_with("free")).collect();
+        assert!(free.iter().any(|line| line.contains(&format!(" {expected} "))), "{comparison}: {found:#?}");
+        assert!(!found.iter().any(|line| line.starts_with("wrong")), "{found:#?}");
+        assert_eq!(free.len(), if comparison.len() == 1 { 2 } else { 1 }, "{comparison}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_change_of_a_field_far_behind_fires_nothing_that_does_not_read_it() {
+    let fields: Vec<String> = (0..70).map(|field| format!("f{field:02}: int")).collect();
+    let rules = format!(
+        "schema: rules/v1\nname: sample\nversion: 1.0.0\nfacts:\n  a: {{origin: input, key: [f00], fields: {{{}}}}}\nrules:\n  \
+         - {{id: reads, when: [{{match: a, as: a, where: a.f02 == 0}}], then: [{{emit: {{decision: d, code: X, subject: a.f00}}}}]}}\n  \
+         - {{id: reads-far, when: [{{match: a, as: a, where: a.f69 >= 0}}], then: [{{emit: {{decision: far, code: X, subject: a.f00}}}}]}}\n  \
+         - {{id: changes, salience: -1, when: [{{match: a, as: a, where: a.f66 < 3}}], then: [{{modify: a, set: {{f66: a.f66 + 1, f69: a.f69 + 1}}}}]}}\n",
+        fields.join(", ")
+    );
+    let mut engine = engine(&rules);
+    let values: Vec<String> = (0..70).map(|field| format!("f{field:02}: 0")).collect();
+    let node = document::parse(format!("{{a: [{{{}}}]}}", values.join(", ")).as_bytes()).expect("facts are YAML");
+    let facts = read_facts(&node, &engine.rules.schema).unwrap_or_else(|findings| panic!("{findings:#?}"));
+    assert!(matches!(engine.begin_with_rows(&facts), Ended::Well));
+    assert_eq!(engine.fired(), [(0, 1), (1, 4), (2, 3)]);
+}

@@ -79,14 +79,14 @@ fn check_params(reader: &mut Reader, node: &Node, known: &Known<'_>) {
         if reader.is_full() {
             break;
         }
-        match known.params.iter().find(|param| param.name.text == key.name) {
+        match known.params.iter().find(|param| param.name == key.name) {
             Some(param) => {
                 if let Err(finding) = read_param(value, param) {
                     reader.report(*finding);
                 }
             }
             None => {
-                let names: Vec<_> = known.params.iter().map(|param| param.name.text.as_str()).collect();
+                let names: Vec<_> = known.params.iter().map(|param| param.name.as_str()).collect();
                 let message = format!("there is no parameter `{}`", key.name);
                 reader.error_hint("unknown-param", message, key.span, nearest::hint(&key.name, &names));
             }

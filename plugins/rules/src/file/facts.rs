@@ -6,7 +6,7 @@ use super::reader::{Entries, Reader};
 use crate::diagnostic::{Diagnostic, Span};
 use crate::document::{Key, Node};
 use crate::rows::{Row, read_value, write_row};
-use crate::schema::{Constant, FieldSchema, Origin, Scalar, Schema, TemplateSchema};
+use crate::schema::{Constant, FIELDS_BESIDE_OPTIONAL_MAX, FieldSchema, Origin, Scalar, Schema, TemplateSchema};
 
 const TEMPLATE_KEYS: [&str; 4] = ["origin", "key", "fields", "stated"];
 const FIELDS_MAX: usize = 1024;
@@ -53,7 +53,17 @@ fn read_fields(reader: &mut Reader, node: &Node) -> Option<Vec<FieldSchema>> {
     let entries = reader.mapping(node, "`fields`")?;
     reader.bounded(entries.entries.len(), FIELDS_MAX, ("the fields of a template", node.span))?;
     let fields: Vec<_> = entries.entries.iter().map(|(key, node)| read_field(reader, key, node)).collect();
-    fields.into_iter().collect()
+    let fields = fields.into_iter().collect::<Option<Vec<_>>>()?;
+    let optional = fields.iter().find(|field| field.optional);
+    if let Some(field) = optional.filter(|_| fields.len() > FIELDS_BESIDE_OPTIONAL_MAX) {
+        let (name, count) = (&field.name, fields.len());
+        let message = format!(
+            "`{name}` is optional in a template of {count} fields, which may be {FIELDS_BESIDE_OPTIONAL_MAX} then"
+        );
+        reader.error_hint("optional-too-wide", message, field.span, "give it a default, or split the template");
+        return None;
+    }
+    Some(fields)
 }
 
 fn is_no_key(field: &FieldSchema) -> bool {

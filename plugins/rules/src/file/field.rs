@@ -221,15 +221,8 @@ fn read_parameter(reader: &mut Reader, key: &Key, node: &Node) -> Option<Param> 
         Some(node) => reader.bool(node, "`request`")?,
         None => false,
     };
-    let mut param = Param {
-        name: Name { text: field.name, span: field.span },
-        ty,
-        default: Constant::Bool(false),
-        min: field.min,
-        max: field.max,
-        values,
-        request,
-    };
+    let mut param =
+        Param { name: field.name, ty, default: Constant::Bool(false), min: field.min, max: field.max, values, request };
     param.default = read_param(default?, &param).map_err(|finding| reader.report(*finding)).ok()?;
     (reader.findings.len() == before).then_some(param)
 }

@@ -35,8 +35,7 @@ const KEYS: [&str; 13] = [
 /// # Errors
 /// What is wrong with it, in the order of the file.
 pub fn parse(source: &[u8]) -> Result<RuleFile, Vec<Diagnostic>> {
-    let mut root = document::parse(source)?;
-    order_declarations(&mut root);
+    let root = ordered(document::parse(source)?);
     let mut reader = Reader::default();
     let canonical = canonical(&root).map_err(|findings| reader.findings.extend(findings));
     let file = read_file(&mut reader, &root);
@@ -44,16 +43,28 @@ pub fn parse(source: &[u8]) -> Result<RuleFile, Vec<Diagnostic>> {
         (Some(file), Ok(canonical)) if reader.findings.is_empty() => {
             Ok(RuleFile { digest: digest(&canonical), ..file })
         }
-        _ => Err(located(reader.findings, &root)),
+        // Places are told as they are in the file.
+        _ => Err(located(reader.findings, &document::parse(source)?)),
     }
 }
 
-/// Puts templates, fields and parameters in the order of their names: that of a mapping's keys is no meaning, and what
-/// has one identity must do the same. Columns of tables stay, since the rows name them by their places.
-fn order_declarations(root: &mut Node) {
-    let Data::Mapping(entries) = &mut root.data else { return };
+/// The canonical form of a rule set's text; says nothing about what it means.
+///
+/// # Errors
+/// What is wrong with it as a document.
+pub fn canonical_form(source: &[u8]) -> Result<String, Vec<Diagnostic>> {
+    canonical(&ordered(document::parse(source)?))
+}
+
+/// Puts templates, fields, parameters and the columns of tables in the order of their names, and the rows of tables in
+/// that of their columns: the order of a mapping's keys is no meaning, and what has one identity must do the same.
+fn ordered(mut root: Node) -> Node {
+    let Data::Mapping(entries) = &mut root.data else { return root };
     for (key, node) in entries {
         let Data::Mapping(declared) = &mut node.data else { continue };
+        if key.name == "tables" {
+            declared.iter_mut().for_each(|(_, table)| order_columns(table));
+        }
         if !matches!(key.name.as_str(), "facts" | "params") {
             continue;
         }
@@ -65,6 +76,26 @@ fn order_declarations(root: &mut Node) {
                     fields.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
                 }
             }
+        }
+    }
+    root
+}
+
+/// What is not a table as it should be stays as it is, to be refused.
+fn order_columns(table: &mut Node) {
+    let Data::Mapping(parts) = &mut table.data else { return };
+    let columns = parts.iter_mut().find(|(part, _)| part.name == "columns");
+    let Some((_, Node { data: Data::Mapping(columns), .. })) = columns else { return };
+    let mut order: Vec<usize> = (0..columns.len()).collect();
+    order.sort_by(|&left, &right| columns[left].0.name.cmp(&columns[right].0.name));
+    columns.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
+    let rows = parts.iter_mut().find(|(part, _)| part.name == "rows");
+    let Some((_, Node { data: Data::Sequence(rows), .. })) = rows else { return };
+    for row in rows {
+        if let Data::Sequence(values) = &mut row.data
+            && values.len() == order.len()
+        {
+            *values = order.iter().map(|&place| values[place].clone()).collect();
         }
     }
 }

@@ -76,19 +76,19 @@ pub(super) fn read_decisions(reader: &mut Reader, node: &Node) -> Option<Decisio
     Some(Decisions { combine: combine?, order: order?, default: default? })
 }
 
-fn read_order(reader: &mut Reader, node: &Node) -> Option<Vec<Name>> {
+fn read_order(reader: &mut Reader, node: &Node) -> Option<Vec<String>> {
     let items = reader.filled_list(node, "`order`")?;
     let order = reader.each(items, |reader, item| reader.plain_name(item, "a decision"))?;
     reader.refuse_repeated(&order, "the decision");
-    Some(order)
+    Some(order.into_iter().map(|name| name.text).collect())
 }
 
 /// `{decision, code}`.
-fn read_outcome(reader: &mut Reader, node: &Node, what: &'static str) -> Option<(Name, Name)> {
+fn read_outcome(reader: &mut Reader, node: &Node, what: &'static str) -> Option<(String, String)> {
     let entries = reader.entries(node, what, &["decision", "code"])?;
     let decision = reader.required(entries, "decision").and_then(|node| reader.plain_name(node, "a decision"));
     let code = reader.required(entries, "code").and_then(|node| reader.plain_name(node, "a code"));
-    Some((decision?, code?))
+    Some((decision?.text, code?.text))
 }
 
 pub(super) fn read_limits(reader: &mut Reader, node: &Node) -> Option<Limits> {
@@ -107,7 +107,7 @@ pub(super) fn read_limits(reader: &mut Reader, node: &Node) -> Option<Limits> {
             "max_bytes" => limits.bytes_max = Some(value),
             _ => continue,
         }
-        limits.set.push(Name { text: key.name.clone(), span: key.span });
+        limits.set.push(key.name.clone());
     }
     // A rule may fire as often as all together, unless the file says less.
     if entries.get("max_firings_per_rule").is_none() {
@@ -117,7 +117,7 @@ pub(super) fn read_limits(reader: &mut Reader, node: &Node) -> Option<Limits> {
     (reader.findings.len() == before).then_some(limits)
 }
 
-fn read_on_limit(reader: &mut Reader, entries: Entries<'_>) -> Option<Option<(Name, Name)>> {
+fn read_on_limit(reader: &mut Reader, entries: Entries<'_>) -> Option<Option<(String, String)>> {
     let decides = match entries.get("on_limit") {
         Some(node) => reader.word(node, "`on_limit`", &[("error", false), ("decide", true)])?,
         None => false,

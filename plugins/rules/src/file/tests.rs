@@ -111,7 +111,7 @@ fn a_file_is_read_as_written() {
     assert_eq!(loan.decisions.combine, Combine::MostSevere);
     assert_eq!(loan.decisions.order.len(), 3);
     assert_eq!((loan.limits.firings_max, loan.limits.firings_per_rule_max), (5000, 1000));
-    assert_eq!(loan.limits.decide.as_ref().unwrap().1.text, "LIMIT");
+    assert_eq!(loan.limits.decide.as_ref().unwrap().1, "LIMIT");
     assert_eq!(
         (loan.schema.templates[0].name.as_str(), loan.schema.templates[0].key.as_slice()),
         ("applicant", &[1][..])
@@ -134,6 +134,24 @@ fn tables_follow_the_templates() {
     assert_eq!((place, file.schema.templates[place].origin), (4, Origin::Table));
     assert_eq!(file.tables[0].len(), 3);
     assert_eq!(file.tables[0][1].0[1], Constant::Double(0.45));
+}
+
+#[test]
+fn the_rows_of_a_table_go_with_its_columns() {
+    let table = |columns: &str, rows: &str| {
+        let source = format!("{HEAD}rules: []\ntables: {{t: {{columns: {{{columns}}}, rows: {rows}}}}}\n");
+        let file = parse(source.as_bytes()).unwrap_or_else(|findings| panic!("{findings:#?}"));
+        let again = canonical_form(source.as_bytes()).unwrap();
+        assert_eq!(parse(again.as_bytes()).unwrap().digest, file.digest, "{again}");
+        file.digest
+    };
+    let plain = table("a: int, b: int", "[[1, 2], [3, 4]]");
+    assert_eq!(table("b: int, a: int", "[[2, 1], [4, 3]]"), plain);
+    assert_ne!(table("b: int, a: int", "[[1, 2], [3, 4]]"), plain);
+    // A place that is told is that of the file.
+    let found =
+        findings(&format!("{HEAD}rules: []\ntables: {{t: {{columns: {{b: int, a: string}}, rows: [[x, y]]}}}}\n"));
+    assert_eq!(found[0].path.as_deref(), Some("/tables/t/rows/0/0"));
 }
 
 #[test]
@@ -432,7 +450,7 @@ fn limits_are_counts() {
     check("{on_limit: stop}", &["unknown-word@20"]);
     let file = parse(with_rules("limits: {max_firings: 7, max_bytes: 9}").as_bytes()).unwrap();
     assert_eq!((file.limits.firings_per_rule_max, file.limits.bytes_max), (7, Some(9)));
-    assert_eq!(file.limits.set.iter().map(|name| name.text.as_str()).collect::<Vec<_>>(), ["max_firings", "max_bytes"]);
+    assert_eq!(file.limits.set, ["max_firings", "max_bytes"]);
 }
 
 #[test]
@@ -491,6 +509,17 @@ fn parts_are_bounded() {
     check_part(&format!("{HEAD}phases: [{}]\nrules: []\n", many(257)), &["too-many@9"]);
     let fields: String = (0..1025).map(|n| format!("f{n}: int, ")).collect();
     check_template(&format!("{{origin: input, fields: {{{fields}}}}}"), &["too-many@26"]);
+}
+
+#[test]
+fn optional_fields_stand_in_narrow_templates() {
+    let with = |count: usize, last: &str| {
+        let fields: String = (1..count).map(|n| format!("f{n}: int, ")).collect();
+        format!("{{origin: input, key: [f1], fields: {{{fields}last: {last}}}}}")
+    };
+    check_template(&with(64, "{type: int, optional: true}"), &[]);
+    check_template(&with(65, "{type: int, default: 1}"), &[]);
+    check_template(&with(65, "{type: int, optional: true}"), &["optional-too-wide@669"]);
 }
 
 #[test]

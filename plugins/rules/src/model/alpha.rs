@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{CellKind, Comparison, Conjunct, ConjunctKind, Operand, Rule, StepKind};
+use super::{CellKind, Comparison, Conjunct, ConjunctKind, Operand, Rule};
 use crate::store::{hash_start, hash_word};
 
 /// The facts of a template whose constant columns hold certain values, and who waits for them.
@@ -64,13 +64,7 @@ impl Alphas {
                     waiting.push((position.alpha, listener(ListenerKind::Position(at as u16))));
                 }
                 for (at, step) in body.steps.iter_mut().enumerate() {
-                    let pattern = match &mut step.kind {
-                        StepKind::If(_) | StepKind::Let { .. } => continue,
-                        StepKind::Not(pattern)
-                        | StepKind::Exists(pattern)
-                        | StepKind::Forall { pattern, .. }
-                        | StepKind::Accumulate { pattern, .. } => pattern,
-                    };
+                    let Some(pattern) = step.kind.pattern_mut() else { continue };
                     constants.clear();
                     constants.extend(pattern.keys.iter().filter_map(|&(field, operand)| match operand {
                         Operand::Constant(cell) => Some((field, cell)),
@@ -147,11 +141,6 @@ impl Alphas {
         self.all.is_empty()
     }
 
-    /// Looks at some columns; else every fact of the template belongs to it.
-    pub fn has_values(&self, alpha: u32) -> bool {
-        !self.all[alpha as usize].values.is_empty()
-    }
-
     pub fn listeners(&self, alpha: u32) -> &[Listener] {
         let Range { start, end } = self.all[alpha as usize].listeners;
         &self.listeners[start as usize..end as usize]
@@ -161,17 +150,28 @@ impl Alphas {
     #[inline]
     pub fn of_row(&self, template: usize, cells: &[u64], mut found: impl FnMut(u32)) {
         for group in &self.groups[template] {
-            let mask = group.slots.len() - 1;
-            let mut slot = hash_of(group.columns.iter().map(|&column| cells[column as usize])) & mask;
-            while let Some(alpha) = group.slots[slot].checked_sub(1) {
-                let values = values_of(&self.all, &self.values, alpha);
-                if group.columns.iter().zip(values).all(|(&column, &value)| cells[column as usize] == value) {
-                    found(alpha);
-                    break;
-                }
-                slot = (slot + 1) & mask;
+            if let Some(alpha) = self.in_group(group, cells) {
+                found(alpha);
             }
         }
+    }
+
+    /// The alpha of a group that a row belongs to.
+    #[inline]
+    pub fn in_group(&self, group: &AlphaGroup, cells: &[u64]) -> Option<u32> {
+        if group.columns.is_empty() {
+            return group.alphas.first().copied();
+        }
+        let mask = group.slots.len() - 1;
+        let mut slot = hash_of(group.columns.iter().map(|&column| cells[column as usize])) & mask;
+        while let Some(alpha) = group.slots[slot].checked_sub(1) {
+            let values = values_of(&self.all, &self.values, alpha);
+            if group.columns.iter().zip(values).all(|(&column, &value)| cells[column as usize] == value) {
+                return Some(alpha);
+            }
+            slot = (slot + 1) & mask;
+        }
+        None
     }
 }
 

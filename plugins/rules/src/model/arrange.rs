@@ -4,13 +4,17 @@
 
 use std::cmp::Reverse;
 
-use super::{Action, Alphas, Rule, RuleSet, strata};
+use super::{Action, Alphas, Bound, Rule, RuleSet, strata};
 
 impl RuleSet {
     /// Fills in what follows from the rules.
     pub(crate) fn arrange(&mut self) {
         let templates = self.schema.templates.len();
         let rules = &mut self.rules;
+        let bodies = rules.iter_mut().flat_map(|rule| &mut rule.bodies);
+        for pattern in bodies.flat_map(|body| &mut body.steps).filter_map(|step| step.kind.pattern_mut()) {
+            pattern.bound = Bound::of(pattern);
+        }
         self.alphas = Alphas::of_rules(rules, templates);
         self.strata = strata::strata(templates, rules, &written(templates, rules));
         self.derived = vec![false; templates];

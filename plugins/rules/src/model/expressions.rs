@@ -146,17 +146,7 @@ impl Compiler<'_> {
             let right = Operand::Constant(u64::from(!negated));
             return Some(ConjunctKind::Compare { left, comparison: Comparison::Equal, right, kind: CellKind::Bits });
         }
-        let ExprKind::Call { target: None, function, args } = &expr.kind else { return None };
-        let comparison = match function.as_str() {
-            "_==_" => Comparison::Equal,
-            "_!=_" => Comparison::NotEqual,
-            "_<_" => Comparison::Less,
-            "_<=_" => Comparison::LessOrEqual,
-            "_>_" => Comparison::Greater,
-            "_>=_" => Comparison::GreaterOrEqual,
-            _ => return None,
-        };
-        let (left_expr, right_expr) = (args.first()?, args.get(1)?);
+        let (left_expr, comparison, right_expr) = comparison(expr)?;
         let left = self.operand(left_expr, scope);
         let right = self.operand(right_expr, scope);
         if let (Some((left, left_ty)), Some((right, right_ty))) = (&left, &right) {
@@ -394,13 +384,29 @@ fn collect_names(expr: &Expr, names: &mut HashSet<String>) {
     expr.each_child(&mut |child| collect_names(child, names));
 }
 
-fn split<'e>(expr: &'e Expr, parts: &mut Vec<&'e Expr>) {
+/// Top-level parts of a condition.
+pub(crate) fn split<'e>(expr: &'e Expr, parts: &mut Vec<&'e Expr>) {
     match &expr.kind {
         ExprKind::Call { target: None, function, args } if function == "_&&_" => {
             args.iter().for_each(|part| split(part, parts));
         }
         _ => parts.push(expr),
     }
+}
+
+/// `left op right`.
+pub(crate) fn comparison(expr: &Expr) -> Option<(&Expr, Comparison, &Expr)> {
+    let ExprKind::Call { target: None, function, args } = &expr.kind else { return None };
+    let comparison = match function.as_str() {
+        "_==_" => Comparison::Equal,
+        "_!=_" => Comparison::NotEqual,
+        "_<_" => Comparison::Less,
+        "_<=_" => Comparison::LessOrEqual,
+        "_>_" => Comparison::Greater,
+        "_>=_" => Comparison::GreaterOrEqual,
+        _ => return None,
+    };
+    Some((args.first()?, comparison, args.get(1)?))
 }
 
 pub(super) fn conjunct(kind: ConjunctKind, slot: u16, params: usize) -> Conjunct {

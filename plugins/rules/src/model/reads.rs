@@ -1,13 +1,22 @@
 //! Which fields of its facts a rule reads: a change of others makes no new activation.
 
 use super::{CellSource, ConjunctKind, Operand, Rule, StepKind};
+use crate::schema::Schema;
 
-/// The fields of each exported position that the rule reads, conditions and actions alike.
-pub(super) fn reads(rule: &Rule) -> Vec<u64> {
-    let mut reads = vec![0_u64; rule.exported as usize];
+/// Words that hold a bit for each field of any template.
+pub(crate) fn words(schema: &Schema) -> usize {
+    let widest = schema.templates.iter().map(|template| template.fields.len()).max();
+    widest.unwrap_or_default().div_ceil(64).max(1)
+}
+
+/// The fields of each exported position that the rule reads, conditions and actions alike: bits of as many words a
+/// position as `words` says.
+pub(super) fn reads(rule: &Rule, schema: &Schema) -> Vec<u64> {
+    let words = words(schema);
+    let mut reads = vec![0_u64; rule.exported as usize * words];
     let mut read = |slot: u16, field: u16| {
-        if let Some(mask) = reads.get_mut(slot as usize) {
-            *mask |= 1 << (field & 63);
+        if let Some(word) = reads.get_mut(slot as usize * words + field as usize / 64) {
+            *word |= 1 << (field % 64);
         }
     };
     for body in &rule.bodies {

@@ -8,8 +8,8 @@ use super::expressions::{Compiler, program_facts, program_values, value_bit};
 use super::scope::{Bound, Globals, Scope, field_type, type_of};
 use super::slots::{BODIES_MAX, Building, Flat, Numbering, SLOTS_MAX, choices, exported_names, is_too_large};
 use super::{
-    Action, Body, CellKind, Comparison, Conjunct, ConjunctKind, Decisions, Fold, Limits, Operand, Param, Pattern,
-    Position, Rule, RuleSet, Step, StepKind, Trace, strata,
+    Action, Body, CellKind, Comparison, Conjunct, ConjunctKind, Fold, Operand, Pattern, Position, Rule, RuleSet, Step,
+    StepKind, strata,
 };
 use crate::cel::Type;
 use crate::diagnostic::{Diagnostic, Severity};
@@ -23,8 +23,7 @@ use crate::schema::{Constant, FieldType, Origin, Scalar};
 /// # Errors
 /// All errors and warnings that were found.
 pub fn resolve(file: &RuleFile) -> Result<RuleSet, Vec<Diagnostic>> {
-    let params: Vec<Param> = file.params.iter().map(param).collect();
-    let globals = Globals::new(&file.schema, &params);
+    let globals = Globals::new(&file.schema, &file.params);
     let mut texts = Texts::default();
     let mut diagnostics = Vec::new();
     let mut rules = Vec::with_capacity(file.rules.len());
@@ -61,10 +60,10 @@ pub fn resolve(file: &RuleFile) -> Result<RuleSet, Vec<Diagnostic>> {
         table_rows: table_rows(file),
         schema: file.schema.clone(),
         phases: file.phases.iter().map(|phase| phase.text.clone()).collect(),
-        decisions: decisions(&file.decisions),
-        limits: limits(&file.limits),
-        trace: Trace { level: file.trace.level, capacity: file.trace.capacity },
-        params,
+        decisions: file.decisions.clone(),
+        limits: file.limits.clone(),
+        trace: file.trace,
+        params: file.params.clone(),
         rules,
         agenda: Vec::new(),
         phase_ends: Vec::new(),
@@ -75,43 +74,6 @@ pub fn resolve(file: &RuleFile) -> Result<RuleSet, Vec<Diagnostic>> {
     };
     resolved.arrange();
     Ok(resolved)
-}
-
-fn param(param: &file::Param) -> Param {
-    Param {
-        name: param.name.text.clone(),
-        ty: param.ty,
-        default: param.default.clone(),
-        min: param.min.clone(),
-        max: param.max.clone(),
-        values: param.values.clone(),
-        request: param.request,
-    }
-}
-
-fn decisions(decisions: &file::Decisions) -> Decisions {
-    Decisions {
-        combine: decisions.combine,
-        order: decisions.order.iter().map(|name| name.text.clone()).collect(),
-        default: decisions.default.as_ref().map(pair),
-    }
-}
-
-fn pair((decision, code): &(Name, Name)) -> (String, String) {
-    (decision.text.clone(), code.text.clone())
-}
-
-fn limits(limits: &file::Limits) -> Limits {
-    Limits {
-        work_max: limits.work_max,
-        firings_max: limits.firings_max,
-        firings_per_rule_max: limits.firings_per_rule_max,
-        facts_max: limits.facts_max,
-        depth_max: limits.depth_max,
-        bytes_max: limits.bytes_max,
-        decide: limits.decide.as_ref().map(pair),
-        set: limits.set.iter().map(|name| name.text.clone()).collect(),
-    }
 }
 
 fn table_rows(file: &RuleFile) -> Vec<Vec<Vec<Constant>>> {
@@ -172,7 +134,7 @@ impl<'a> Resolver<'a> {
             reads: Vec::new(),
             names,
         };
-        resolved.reads = super::reads::reads(&resolved);
+        resolved.reads = super::reads::reads(&resolved, self.compiler.globals.schema);
         Some(resolved)
     }
 
@@ -265,15 +227,15 @@ impl<'a> Resolver<'a> {
                 Some(())
             }
             ConditionKind::Not(pattern) => {
-                let (pattern, _) = self.pattern(pattern, building, params)?;
+                let (pattern, _) = self.pattern(pattern, building)?;
                 self.closed(StepKind::Not(pattern), 0, when, building, params)
             }
             ConditionKind::Exists(pattern) => {
-                let (pattern, _) = self.pattern(pattern, building, params)?;
+                let (pattern, _) = self.pattern(pattern, building)?;
                 self.closed(StepKind::Exists(pattern), 0, when, building, params)
             }
             ConditionKind::Forall { pattern, satisfies } => {
-                let (pattern, scope) = self.pattern(pattern, building, params)?;
+                let (pattern, scope) = self.pattern(pattern, building)?;
                 let satisfies = self.compiler.condition(satisfies, &scope)?;
                 self.closed(StepKind::Forall { pattern, satisfies }, 0, when, building, params)
             }
@@ -346,12 +308,7 @@ impl<'a> Resolver<'a> {
     }
 
     /// A pattern inside another condition, and the scope inside it.
-    fn pattern(
-        &mut self,
-        pattern: &'a file::Pattern,
-        building: &mut Building<'a>,
-        params: usize,
-    ) -> Option<(Pattern, Scope<'a>)> {
+    fn pattern(&mut self, pattern: &'a file::Pattern, building: &mut Building<'a>) -> Option<(Pattern, Scope<'a>)> {
         let template = self.template(&pattern.template)?;
         self.must_be_new(&pattern.variable, &building.scope)?;
         let slot = building.new_slot();
@@ -371,8 +328,7 @@ impl<'a> Resolver<'a> {
         }
         keys.sort_by_key(|&(field, _)| field);
         let variable = pattern.variable.text.clone();
-        let _ = params;
-        Some((Pattern { template, slot, variable, keys, tests, alpha: 0 }, scope))
+        Some((Pattern { template, slot, variable, keys, tests, alpha: 0, bound: None }, scope))
     }
 
     fn closed(
@@ -420,7 +376,7 @@ impl<'a> Resolver<'a> {
         numbering: &mut Numbering,
     ) -> Option<()> {
         let params = numbering.params;
-        let (pattern, inner) = self.pattern(pattern, building, params)?;
+        let (pattern, inner) = self.pattern(pattern, building)?;
         let mut gives = 0;
         let count = match count {
             Some(name) => {

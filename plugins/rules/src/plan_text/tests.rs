@@ -113,3 +113,12 @@ fn the_order_for_new_facts_is_said() {
     let expected = json!([{"begins_with": "a", "then": ["b"]}, {"begins_with": "b", "then": ["a"]}]);
     assert_eq!(plan["rules"][0]["bodies"][0]["on_new_fact"], expected);
 }
+
+#[test]
+fn one_inequality_in_a_closed_condition_is_a_range_probe() {
+    let found = positions("{match: p, as: a}, {not: {match: q, as: b, where: b.n > a.n}}");
+    let steps = &found[0]["steps"];
+    assert_eq!(steps[0]["access"], json!({"kind": "range-probe"}));
+    assert_eq!(steps[0]["range_probes"], json!(["b.n > a.n"]));
+    assert_eq!(steps[0]["tests"], json!([]));
+}

@@ -124,3 +124,15 @@ fn a_matching_is_as_large_as_it_can_be() {
     assert_eq!(pair(3, 3, allowed(&[(0, 0), (0, 1), (1, 0), (1, 2), (2, 0)])), [Some(1), Some(2), Some(0)]);
     assert_eq!(pair(2, 1, allowed(&[(0, 0), (1, 0)])), [Some(0), None]);
 }
+
+#[test]
+fn doubles_in_data_are_those_that_were_given() {
+    for size in ["90.42225290942383", "-19.243053591130522", "2.0030397744267762e-253", "0.1", "1e23"] {
+        let source = RULES.replace("half: 0.5", &format!("half: {size}"));
+        let rest = format!("{GIVEN}, expect: {{decision: {{data: {{id: 1, half: {size}, tags: [1, 2]}}}}}}");
+        let source = format!("{source}  - {{name: it, {rest}}}\n");
+        let file = parse(source.as_bytes()).unwrap_or_else(|findings| panic!("{findings:?}"));
+        let rules = Rc::new(resolve(&file).unwrap_or_else(|findings| panic!("{findings:?}")));
+        assert_eq!(run_tests(&file, &rules, "", budget(), || false)[0].message, "", "{size}");
+    }
+}

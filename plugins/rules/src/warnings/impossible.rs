@@ -64,7 +64,7 @@ fn known_ranges(view: &View<'_>) -> Ranges {
             domain: values.filter(|values| !values.is_empty()),
             tests: bounds(param.min.as_ref(), param.max.as_ref()),
         };
-        ranges.know(format!("params.{}", param.name.text), &allowed);
+        ranges.know(format!("params.{}", param.name), &allowed);
     }
     ranges
 }

@@ -5,15 +5,7 @@ use std::collections::HashMap;
 
 use crate::cel::syntax::{Expr, ExprKind, Literal};
 
-/// Top-level parts of a condition.
-pub(super) fn split<'e>(expr: &'e Expr, parts: &mut Vec<&'e Expr>) {
-    match &expr.kind {
-        ExprKind::Call { target: None, function, args } if function == "_&&_" => {
-            args.iter().for_each(|part| split(part, parts));
-        }
-        _ => parts.push(expr),
-    }
-}
+pub(super) use crate::model::{Comparison, comparison, split};
 
 /// The free names of an expression, `false` where the macro of the expression binds them.
 pub(super) fn each_name<'e>(expr: &'e Expr, visit: &mut dyn FnMut(&'e str)) {
@@ -143,54 +135,6 @@ pub(super) fn expand(expr: &Expr, lets: &HashMap<&str, Expr>) -> Expr {
         _ => return expr.clone(),
     };
     Expr::new(kind, expr.range)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Comparison {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-impl Comparison {
-    pub(super) fn flipped(self) -> Self {
-        match self {
-            Self::Less => Self::Greater,
-            Self::LessOrEqual => Self::GreaterOrEqual,
-            Self::Greater => Self::Less,
-            Self::GreaterOrEqual => Self::LessOrEqual,
-            same => same,
-        }
-    }
-
-    pub(super) fn holds(self, order: Ordering) -> bool {
-        match self {
-            Self::Equal => order == Ordering::Equal,
-            Self::NotEqual => order != Ordering::Equal,
-            Self::Less => order == Ordering::Less,
-            Self::LessOrEqual => order != Ordering::Greater,
-            Self::Greater => order == Ordering::Greater,
-            Self::GreaterOrEqual => order != Ordering::Less,
-        }
-    }
-}
-
-/// `left op right`.
-pub(super) fn comparison(expr: &Expr) -> Option<(&Expr, Comparison, &Expr)> {
-    let ExprKind::Call { target: None, function, args } = &expr.kind else { return None };
-    let comparison = match function.as_str() {
-        "_==_" => Comparison::Equal,
-        "_!=_" => Comparison::NotEqual,
-        "_<_" => Comparison::Less,
-        "_<=_" => Comparison::LessOrEqual,
-        "_>_" => Comparison::Greater,
-        "_>=_" => Comparison::GreaterOrEqual,
-        _ => return None,
-    };
-    Some((args.first()?, comparison, args.get(1)?))
 }
 
 /// `left in right`.

@@ -121,8 +121,8 @@ impl Interpreter<'_> {
         let decisions = &self.file.decisions;
         if let Some((decision, code)) = decisions.default.as_ref().filter(|_| all.is_empty()) {
             all.push(Shown {
-                decision: decision.text.clone(),
-                code: code.text.clone(),
+                decision: decision.clone(),
+                code: code.clone(),
                 subject: None,
                 message: None,
                 data: None,
@@ -153,7 +153,7 @@ impl Interpreter<'_> {
     fn chosen(&self, all: &[Shown], of_subject: &[usize]) -> Halted<usize> {
         let order = &self.file.decisions.order;
         let severity =
-            |place: usize| order.iter().position(|known| known.text == all[place].decision).unwrap_or(order.len());
+            |place: usize| order.iter().position(|known| *known == all[place].decision).unwrap_or(order.len());
         let first = of_subject[0];
         let outcome = |place: usize| (&all[place].decision, &all[place].code);
         match self.file.decisions.combine {

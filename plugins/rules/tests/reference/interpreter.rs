@@ -62,7 +62,7 @@ impl<'a> Interpreter<'a> {
         let fields = schema.templates.iter().map(|template| {
             template.fields.iter().enumerate().map(|(place, field)| (field.name.clone(), place)).collect()
         });
-        let params = file.params.iter().map(|param| (param.name.text.clone(), Value::of(&param.default)));
+        let params = file.params.iter().map(|param| (param.name.clone(), Value::of(&param.default)));
         let globals = Globals { fields: fields.collect(), params: params.collect() };
         let parsed = RefCell::default();
         let shapes = file.rules.iter().map(|rule| Shape::of(rule, schema, &parsed)).collect();

@@ -207,7 +207,7 @@ impl Compiler<'_> {
     pub(super) fn list(&mut self, elements: &[(Expr, bool)], dest: u8) -> Typed {
         self.program.makes = true;
         let begin = self.program.code.len();
-        let first_constant = self.program.constants.len();
+        let firsts = (self.program.constants.len(), self.program.lists.len());
         let top = self.top;
         self.emit(Op::Begin, [dest, 0, 0], 0);
         let mut element_ty: Option<Type> = None;
@@ -229,13 +229,14 @@ impl Compiler<'_> {
         let is_flat = pairs.len() == 2 * elements.len()
             && pairs.as_chunks().0.iter().all(|[a, b]| a.op == Op::Const && b.op == Op::Push);
         if is_flat {
-            self.flatten(begin, first_constant, dest);
+            self.flatten(begin, firsts, dest);
         }
         Typed { ty, constant, safe }
     }
 
-    /// Replaces code that makes a list of constants by one instruction.
-    fn flatten(&mut self, begin: usize, first_constant: usize, dest: u8) {
+    /// Replaces code that makes a list of constants by one instruction. What was made for that code, from the first constant
+    /// and the first list on, goes with it.
+    fn flatten(&mut self, begin: usize, (first_constant, first_list): (usize, usize), dest: u8) {
         let values: Vec<Value> = self.program.code[begin..]
             .iter()
             .filter(|instruction| instruction.op == Op::Const)
@@ -244,6 +245,7 @@ impl Compiler<'_> {
         self.program.code.truncate(begin);
         self.program.constants.truncate(first_constant);
         self.program.constants.extend(values);
+        self.program.lists.truncate(first_list);
         self.program.lists.push((first_constant as u32, self.program.constants.len() as u32));
         self.emit(Op::ListConstants, [dest, 0, 0], self.program.lists.len() as u32 - 1);
     }

@@ -7,13 +7,14 @@ use crate::cel::tests::Facts;
 use crate::cel::{compile, parse, write_text};
 use crate::value::Value;
 
-const TEXTS: [&str; 7] = [
+const TEXTS: [&str; 8] = [
     "a.score > 0.5 && a.name.matches('^p') || a.color in ['red', 'blue']",
     "[1, 2, 3].map(i, i * a.count).filter(i, i > x)",
     "{'a': a.score, 'b': duration('90s').getSeconds() > 1 ? 1.0 : 2.0}",
     "a.?seen.optMap(t, t.getFullYear('Europe/Vienna')).orValue(1 / (x - 7))",
     "[1, 0].exists(i, 4 / i > 3) && 1 / 0 == 1 || flag",
     "'%s %d'.format([a.name, x])",
+    "[-1, [[[1].size()].size()].size()][0] == x",
     "null",
 ];
 
