@@ -6,6 +6,7 @@ mod demo;
 mod env;
 mod fetch;
 mod fetched;
+mod fuzz;
 mod layout;
 mod lint;
 mod locked;
@@ -21,7 +22,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use fetched::Group;
 use layout::Layout;
 
-/// Sets up, demonstrates, tests and measures inferwit.
+/// Sets up, demonstrates, tests, fuzzes and measures inferwit.
 ///
 /// Everything that is fetched lies in one data folder: $INFERWIT_DATA_DIR, else $XDG_DATA_HOME/inferwit, else
 /// ~/.local/share/inferwit. Compiled code lies in $CARGO_TARGET_DIR, else ~/.cache/inferwit/target.
@@ -57,9 +58,29 @@ enum Command {
     },
     /// Check formatting, clippy, documentation, licences and spelling
     Lint,
+    /// Feed what reads rule sets with inputs that are changed until they go new ways, and fail where it fails
+    ///
+    /// Inputs that go new ways are found again by the next run. One that fails is written to a file, which is named.
+    Fuzz {
+        /// All, one after another, without it
+        #[arg(value_enum)]
+        target: Option<fuzz::Target>,
+        /// For each target
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+        /// Another number makes other inputs
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+        /// Only run this input
+        #[arg(long, requires = "target", conflicts_with = "keep")]
+        input: Option<std::path::PathBuf>,
+        /// Only put what was found, as little as goes the same ways, into tests/fuzz/corpus
+        #[arg(long)]
+        keep: bool,
+    },
     /// Run a benchmark and keep its numbers as JSON in the target folder
     Bench {
-        /// plugin, pipeline, start or rules
+        /// plugin, pipeline, start, rules or swap
         name: String,
         /// Passed on to the benchmark
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
@@ -112,6 +133,14 @@ fn run(cli: Cli) -> Result<()> {
         Command::Lint => {
             let toolchain = setup::run(&layout, Group::Lints, cli.wasm_fallback)?;
             lint::run(&layout, &toolchain)
+        }
+        Command::Fuzz { target, seconds, seed, input, keep } => {
+            let work = match &input {
+                Some(input) => fuzz::Work::Replay(input),
+                None if keep => fuzz::Work::Keep,
+                None => fuzz::Work::Run { seconds, seed },
+            };
+            fuzz::run(&layout, target, &work)
         }
         Command::Bench { name, arguments } => {
             let toolchain = setup::run(&layout, Group::Benchmarks, cli.wasm_fallback)?;
