@@ -38,6 +38,10 @@ impl Times {
     pub(crate) fn median(&self) -> f64 {
         self.quantile(0.5)
     }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
 }
 
 /// What each round took, by case: `rounds[case][round]`, in nanoseconds for one repeat.

@@ -2,6 +2,7 @@
 //!
 //! Calls go through `OpenPlugin`, with everything that a request pays for: a place among the plugin's calls, an instance, handles.
 
+#[expect(dead_code, reason = "shared by the benchmarks, none of which uses all of it")]
 mod harness;
 
 use std::hint::black_box;

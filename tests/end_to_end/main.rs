@@ -19,4 +19,6 @@ mod rule_workloads;
 mod rules;
 mod rules_cli;
 mod rules_contract;
+mod rules_determinism;
+mod swap;
 mod tidy;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::io::Write as _;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::client::{Client, Reply};
 use crate::fixtures;
 use crate::lab::{ENVIRONMENT, Lab};
+use crate::swap;
 
 /// Far longer than anything that is waited for here.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -316,7 +317,7 @@ fn what_does_not_fit_is_found_at_its_line_before_a_request_comes() {
     check("  - {name: judge, rules: gate@^7, facts: {}}", "there is no rules `gate@^7`");
     check(
         "  - name: judge\n    rules: gate\n    params: {cut: 7}\n    facts: {face: {id: $row, score: scores}}",
-        "10: step `judge`: the rule set is refused: ",
+        "10: step `judge`: `params.cut` does not suit gate@1.0.0: `cut` is at most 1; it is a double from 0 to 1",
     );
     let low = gate_lab(&[("rules.max_work", "1000")]);
     assert!(add(&low, &gate("1.1.0", 0.5, "limits: {max_work: 2000}\n")).is_err());
@@ -499,91 +500,12 @@ fn is_slow() -> bool {
     std::env::var_os("INFERWIT_TEST_SLOW").is_some_and(|value| !value.is_empty())
 }
 
-/// The wait between two swaps is the follower's: as long as the server takes to notice a deployment.
 #[test]
 fn swaps_under_load_fail_no_request_and_mix_none() {
     let swaps = if is_slow() { 1000 } else { 50 };
-    let lab = gate_lab(&[]);
-    add(&lab, &gate("2.0.0", 0.7, TESTS)).unwrap();
-    let targets = ["1.0.0", "2.0.0"].map(|rules| {
-        let step = STEP.replace("rules: gate", &format!("rules: gate@{rules}"));
-        Target::PipelineFile(lab.file(&format!("p-{rules}.yaml"), pipeline(rules, "", &step)))
-    });
-    // What each bundle decides of a score between the cuts.
-    let codes: BTreeMap<String, &str> = targets
-        .iter()
-        .zip(["SEEN", "NONE"])
-        .map(|(target, code)| (lab.deploy(target).unwrap().bundle.to_string(), code))
-        .collect();
-    let (door, _follower) = lab.follow();
-    let client = door.client();
-    let see = |expected: &str, until: Instant| {
-        while bundle(&ask(client, &json!([0.6]), &json!({})).expect(200)) != expected {
-            assert!(Instant::now() < until, "{expected} is seen");
-            thread::sleep(Duration::from_millis(5));
-        }
-    };
-    let swap = |number: usize| {
-        let expected = lab.deploy(&targets[number % 2]).unwrap().bundle.to_string();
-        see(&expected, Instant::now() + PATIENCE);
-    };
-    let begun = Instant::now();
-    let with = under_load(client, &codes, || (0..swaps).for_each(swap));
-    // The same load for a part of the time, with as much asking and no swaps.
-    let quiet = begun.elapsed() / 5;
-    let current = bundle(&ask(client, &json!([0.6]), &json!({})));
-    let without = under_load(client, &codes, || {
-        let until = Instant::now() + quiet;
-        while Instant::now() < until {
-            see(&current, until + PATIENCE);
-            thread::sleep(Duration::from_millis(5));
-        }
-    });
-    let report = json!({
-        "swaps": swaps, "requests": with.len(), "p99_us_without": p99(without), "p99_us_with": p99(with),
-    });
+    let report = swap::measure(swaps).as_json(swaps);
+    let _ = writeln!(std::io::stdout(), "{report}");
     let folder = fixtures::target().join("tests");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("rules-swap.json"), report.to_string()).unwrap();
-}
-
-/// Ends the asking when it is dropped, be it by a failed assertion.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-}
-
-/// Asks while something is done, and gives how long each answer took.
-fn under_load(client: Client, codes: &BTreeMap<String, &str>, act: impl FnOnce()) -> Vec<u128> {
-    let is_over = AtomicBool::new(false);
-    thread::scope(|scope| {
-        let asker = scope.spawn(|| latencies(client, codes, &is_over));
-        let over = Over(&is_over);
-        act();
-        drop(over);
-        asker.join().unwrap()
-    })
-}
-
-/// Asks until it is over, and holds every answer to what the bundle that it names decides.
-fn latencies(client: Client, codes: &BTreeMap<String, &str>, is_over: &AtomicBool) -> Vec<u128> {
-    let mut latencies = Vec::new();
-    while !is_over.load(Ordering::Relaxed) {
-        let begun = Instant::now();
-        let reply = ask(client, &json!([0.6]), &json!({})).expect(200);
-        latencies.push(begun.elapsed().as_micros());
-        let code = codes[&bundle(&reply)];
-        assert_eq!(data(&reply, "code"), json!([code]), "{}", reply.text());
-        assert_eq!(decisions(&reply)["judge"]["result"][0]["code"], code);
-    }
-    assert!(!latencies.is_empty());
-    latencies
-}
-
-fn p99(mut latencies: Vec<u128>) -> u128 {
-    latencies.sort_unstable();
-    latencies[latencies.len() * 99 / 100]
 }

@@ -184,7 +184,13 @@ fn a_run_gives_decisions_with_reasons_or_the_report() {
     place.refused(
         &["rules", "run", "gate.yaml", "--facts", "facts.json", "--param", "cut=7"],
         1,
-        "error: gate.yaml: `cut` is at most 1 (value-range)\n",
+        "error: gate.yaml: --param cut: `cut` is at most 1 (value-range)\n\nhint: it is a double from 0 to 1\n",
+    );
+    place.write("recorded.jsonl", "{\"rule_set\": \"gate\", \"facts\": {}, \"params\": {\"cut\": 7}}\n");
+    place.refused(
+        &["rules", "run", "gate.yaml", "--facts", "recorded.jsonl"],
+        1,
+        "error: gate.yaml: params.cut of record 1: `cut` is at most 1 (value-range)\n\nhint: it is a double from 0 to 1\n",
     );
     let traced = place.json(&["rules", "run", "gate.yaml", "--facts", "facts.json", "--trace", "full"]);
     assert_eq!(traced["trace"]["level"], "full");
@@ -237,8 +243,10 @@ fn a_query_is_answered_by_what_it_rests_on_or_what_is_missing() {
     }
     let why_not = ask("kept(id=1)");
     assert!(why_not.starts_with("kept(id=1) does not hold\n\nrule `keep`: 0 of 1 conditions hold\n"), "{why_not}");
-    let explained = place.json(&["rules", "explain", "gate.yaml", "kept(id=2)", "--facts", "facts.json"]);
-    assert_eq!(explained["holds"], true);
+    assert!(why_not.contains(", at gate.yaml:11:12\n"), "{why_not}");
+    let explain = |query| place.json(&["rules", "explain", "gate.yaml", query, "--facts", "facts.json"]);
+    assert_eq!(explain("kept(id=2)")["holds"], true);
+    assert_eq!(explain("kept(id=1)")["candidates"][0]["failed"]["at"], "gate.yaml:11:12");
     place.refused(
         &["rules", "explain", "gate.yaml", "kept(id=2)", "--facts", "recorded.jsonl", "--quiet"],
         2,
@@ -275,7 +283,8 @@ fn two_versions_are_compared_on_recorded_facts() {
     place.write("other.yaml", &gate("2.0.0", 0.5).replace("cut", "least"));
     let changed = place.json(&["rules", "diff", "gate.yaml", "other.yaml", "--facts", "recorded.jsonl", "--quiet"]);
     assert_eq!((&changed["changed"], &changed["changes"][0]["record"]), (&json!(1), &json!(4)));
-    assert!(changed["changes"][0]["changes"][0]["after"].as_str().unwrap().starts_with("refused: "), "{changed}");
+    let refused = "refused: other.yaml: params.cut of record 4 (2026-01-31T12:00:00Z, p, judge): there is no parameter `cut` (unknown-param)";
+    assert_eq!(changed["changes"][0]["changes"][0]["after"], refused);
 }
 
 #[test]

@@ -15,7 +15,6 @@ const LONG_FILES: &[(&str, &str)] = &[
     ("plugins/rules/src/engine/derive.rs", "both ways of keeping a stratum at its fixpoint, and what they share"),
     ("plugins/rules/src/engine/search.rs", "the walk over levels and all that it does at one"),
     ("plugins/rules/src/model/expressions.rs", "one compiler of all expressions of a rule"),
-    ("plugins/rules/src/model/resolve.rs", "every kind of condition beside the others"),
     ("plugins/rules/tests/reference/generator.rs", "every part of a random program beside the others that it names"),
     ("tests/end_to_end/rules.rs", "one rule set through registry, pipeline, deployment and server"),
 ];

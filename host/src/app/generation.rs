@@ -202,10 +202,7 @@ impl App {
         let rules = match self.load_rules(engine, material, &load) {
             Ok(rules) => rules,
             Err(AppError::Plugin(PluginError::RuleSet { diagnostics, .. })) => {
-                // Parameters have no lines in the rule set: what is right without them is wrong in the step.
-                let plain = RulesLoad { params: &serde_json::Map::new(), ..load };
-                let is_params_fault = !params.is_empty() && self.load_rules(engine, material, &plain).is_ok();
-                return Ok(Err(rule_problems(diagnostics, is_params_fault.then_some(&params))));
+                return Ok(Err(rule_problems(diagnostics, &material.label())));
             }
             Err(AppError::Plugin(error)) => return Ok(Err(problems_of(error))),
             Err(error) => return Err(error),
@@ -274,22 +271,28 @@ fn problems_of(error: PluginError) -> Vec<Problem> {
     }
 }
 
-/// What a rule set is refused for, at the parameter that is named where parameters are at fault.
-fn rule_problems(
-    diagnostics: Vec<Diagnostic>,
-    params: Option<&serde_json::Map<String, serde_json::Value>>,
-) -> Vec<Problem> {
-    let path = |message: &str| {
-        let Some(params) = params else { return String::new() };
-        let named = params.keys().find(|name| message.contains(&format!("`{name}`")));
-        named.map_or_else(|| "/params".to_owned(), |name| format!("/params/{name}"))
-    };
+/// What a rule set is refused for: at the step's parameter, or with the place in the rule set.
+fn rule_problems(diagnostics: Vec<Diagnostic>, rule_set: &str) -> Vec<Problem> {
     let errors = diagnostics.into_iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
     errors
-        .map(|diagnostic| Problem {
-            path: path(&diagnostic.message),
-            message: format!("the rule set is refused: {}", diagnostic.message),
-            hint: diagnostic.hint.unwrap_or_default(),
+        .map(|Diagnostic { message, hint, position, path, .. }| {
+            let hint = hint.unwrap_or_default();
+            let param = path.as_deref().filter(|_| position.is_none()).and_then(|path| path.strip_prefix("/params/"));
+            match (param, position) {
+                (Some(param), _) => Problem {
+                    path: format!("/params/{param}"),
+                    message: format!("`params.{param}` does not suit {rule_set}: {message}"),
+                    hint,
+                },
+                (None, Some((line, column))) => Problem {
+                    path: String::new(),
+                    message: format!("the rule set is refused: {rule_set}:{line}:{column}: {message}"),
+                    hint,
+                },
+                (None, None) => {
+                    Problem { path: String::new(), message: format!("the rule set is refused: {message}"), hint }
+                }
+            }
         })
         .collect()
 }

@@ -26,6 +26,7 @@ use super::{Outcome, Verdict};
 use crate::app::App;
 use crate::name::Kind;
 use crate::plugin::{Isolation, Limits, OpenRules, RuleSetSource, RulesUsage};
+use facts::Record;
 use findings::refused;
 
 /// The JSON Schema of rule set files, as the engine's own tests hold it to what the engine reads.
@@ -156,14 +157,35 @@ struct Params {
 }
 
 impl Params {
-    /// These, over others.
-    fn over(&self, others: &Map<String, Value>) -> Map<String, Value> {
-        let mut params = others.clone();
+    /// These, over those of a record.
+    fn over(&self, record: &Record) -> Settings {
+        let mut values = record.params.clone();
         for (name, text) in &self.params {
             let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.clone()));
-            params.insert(name.clone(), value);
+            values.insert(name.clone(), value);
         }
-        params
+        let called = self.params.iter().map(|(name, _)| name.clone()).collect();
+        Settings { values, called, record: record.title() }
+    }
+}
+
+/// Values of parameters, and where they come from.
+#[derive(Default)]
+struct Settings {
+    values: Map<String, Value>,
+    /// Those that the call sets.
+    called: Vec<String>,
+    /// What sets the others.
+    record: String,
+}
+
+impl Settings {
+    /// What has set a parameter.
+    fn origin(&self, name: &str) -> String {
+        match self.called.iter().any(|called| called == name) {
+            true => format!("--param {name}"),
+            false => format!("params.{name} of {}", self.record),
+        }
     }
 }
 
@@ -185,7 +207,8 @@ impl Subject {
     /// The rule set with these parameters.
     ///
     /// Nobody waits for a run of its author as clients wait for theirs: it has the time that tools have.
-    fn open(&mut self, params: &Map<String, Value>) -> anyhow::Result<&OpenRules> {
+    fn open(&mut self, settings: &Settings) -> anyhow::Result<&OpenRules> {
+        let params = &settings.values;
         let is_open = self.opened.as_ref().is_some_and(|(opened, _)| opened == params);
         if !is_open {
             let limits = self.app.rules_limits();
@@ -197,9 +220,8 @@ impl Subject {
                 limits: Limits { deadline: limits.tools_deadline, ..limits },
             };
             let engine = self.app.rules_engine()?;
-            // What was loaded before with other parameters is sound: these are wrong, and do not stand in its text.
-            let source = if self.opened.is_some() { None } else { Some(self.source.as_slice()) };
-            let opened = engine.rules(usage).map_err(|error| refused(&self.label, source, error))?;
+            let origin = |name: &str| settings.origin(name);
+            let opened = engine.rules(usage).map_err(|error| refused(&self.label, &self.source, error, origin))?;
             self.opened = Some((params.clone(), opened));
         }
         Ok(&self.opened.as_ref().expect("it was opened just now").1)

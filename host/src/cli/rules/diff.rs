@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::facts::{self, Record};
 use super::report::shown;
 use super::run::{evaluate, of_rule_set};
-use super::{Params, Subject};
+use super::{Params, Settings, Subject};
+use crate::cli::failure::RefusedRules;
 use crate::cli::output::Output;
 use crate::cli::session::Session;
 use crate::cli::{Outcome, Verdict};
@@ -56,7 +57,7 @@ impl Diff {
         let (mut before, mut after) = (Subject::find(&app, &self.before)?, Subject::find(&app, &self.after)?);
         let records = of_rule_set(facts::read(&self.facts)?, &mut before, session)?;
         // What is wrong with the second version as such is told once, not for each record.
-        after.open(&serde_json::Map::new())?;
+        after.open(&Settings::default())?;
         let progress = session.progress(format!("run {} records twice", records.len()));
         let mut changed = Vec::new();
         for record in &records {
@@ -78,11 +79,20 @@ impl Diff {
 
     /// A record that a version refuses is something to tell, not the end.
     fn came(&self, subject: &mut Subject, record: &Record) -> Came {
-        let rules = subject.open(&self.params.over(&record.params));
+        let rules = subject.open(&self.params.over(record));
         match rules.and_then(|rules| evaluate(rules, record, None, &self.facts)) {
             Ok(outcome) => came(&outcome),
-            Err(error) => Came::Ended(format!("refused: {error:#}")),
+            Err(error) => Came::Ended(format!("refused: {}", reason(&error))),
         }
+    }
+}
+
+/// The first thing that is wrong, in a line.
+fn reason(error: &anyhow::Error) -> String {
+    let first = error.downcast_ref::<RefusedRules>().and_then(|refused| refused.parts.first());
+    match first {
+        Some((message, _)) => message.lines().next().unwrap_or_default().to_owned(),
+        None => format!("{error:#}"),
     }
 }
 

@@ -41,14 +41,16 @@ impl Explain {
         let mut subject = Subject::find(&app, &self.rule_set)?;
         let records = of_rule_set(facts::read(&self.facts)?, &mut subject, session)?;
         let record = self.chosen(&records)?;
-        let rules = subject.open(&self.params.over(&record.params))?;
+        let rules = subject.open(&self.params.over(record))?;
+        let name = rules.signature().name.clone();
         let facts = columns(record, rules.signature(), &self.facts)?;
         let explained = rules.explain(&facts, &EvaluateOptions::default(), &self.query).map_err(AppError::from)?;
+        let mut explained: Value = serde_json::from_str(&explained).context("read the explanation of the engine")?;
+        name_places(&mut explained, &name, &subject.label);
         if out.is_json() {
             out.text(explained)?;
             return Ok(Verdict::Good);
         }
-        let explained: Value = serde_json::from_str(&explained).context("read the explanation of the engine")?;
         for line in lines(&explained) {
             out.text(line)?;
         }
@@ -67,6 +69,17 @@ impl Explain {
                 let numbers = (records[0].number, records[records.len() - 1].number);
                 WrongCall::new(message, format!("its records are {} to {}", numbers.0, numbers.1)).into()
             }),
+        }
+    }
+}
+
+/// The engine knows no file and has the rule set's name before lines and columns; here it is known what holds its text.
+fn name_places(explained: &mut Value, name: &str, label: &str) {
+    let candidates = explained["candidates"].as_array_mut().into_iter().flatten();
+    for place in candidates.filter_map(|candidate| candidate.pointer_mut("/failed/at")) {
+        let within = place.as_str().and_then(|at| at.strip_prefix(name)).filter(|within| within.starts_with(':'));
+        if let Some(named) = within.map(|within| format!("{label}{within}")) {
+            *place = named.into();
         }
     }
 }

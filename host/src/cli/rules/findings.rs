@@ -13,23 +13,33 @@ const COLUMNS_MAX: usize = 120;
 /// How many columns stay before the place in a line that is cut.
 const COLUMNS_BEFORE: usize = 60;
 
-/// An error of loading a rule set; what the engine found in it, with the lines where it stands. Without a source it found
-/// that in the parameters, which have no lines.
-pub(super) fn refused(label: &str, source: Option<&[u8]>, error: PluginError) -> anyhow::Error {
+/// An error of loading a rule set; what the engine found in it, with the lines where it stands. A parameter stands in no
+/// line: `origin` says what has set it.
+pub(super) fn refused(
+    label: &str,
+    source: &[u8],
+    error: PluginError,
+    origin: impl Fn(&str) -> String,
+) -> anyhow::Error {
     let PluginError::RuleSet { diagnostics, .. } = &error else { return AppError::Plugin(error).into() };
     let errors = diagnostics.iter().filter(|found| found.severity == Severity::Error);
-    let told = |found: &Diagnostic| match source {
-        Some(source) => message(label, source, found),
-        None => message(label, &[], &Diagnostic { position: None, ..found.clone() }),
+    let told = |found: &Diagnostic| match param(found) {
+        Some(name) => format!("{label}: {}: {} ({})", origin(name), found.message, found.code),
+        None => message(label, source, found),
     };
     let parts = errors.map(|found| (told(found), found.hint.clone())).collect();
     RefusedRules { label: label.to_owned(), parts }.into()
 }
 
+/// The parameter whose value does not suit.
+fn param(found: &Diagnostic) -> Option<&str> {
+    found.path.as_deref().filter(|_| found.position.is_none())?.strip_prefix("/params/")
+}
+
 /// As `refused`, for what the application did with a rule set.
 pub(super) fn refused_by_app(label: &str, source: &[u8], error: AppError) -> anyhow::Error {
     match error {
-        AppError::Plugin(error) => refused(label, Some(source), error),
+        AppError::Plugin(error) => refused(label, source, error, |name| format!("params.{name}")),
         error => error.into(),
     }
 }

@@ -2,10 +2,10 @@
 
 use anyhow::Context as _;
 use clap::Args;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use super::Subject;
 use super::report::{list, text};
+use super::{Settings, Subject};
 use crate::app::AppError;
 use crate::cli::output::Output;
 use crate::cli::session::Session;
@@ -25,7 +25,7 @@ impl Plan {
     pub(super) fn run(self, session: &Session, out: &mut Output<'_>) -> Outcome {
         let app = session.app()?;
         let mut subject = Subject::find(&app, &self.rule_set)?;
-        let plan = subject.open(&Map::new())?.plan().map_err(AppError::from)?;
+        let plan = subject.open(&Settings::default())?.plan().map_err(AppError::from)?;
         if out.is_json() {
             out.text(plan)?;
             return Ok(Verdict::Good);

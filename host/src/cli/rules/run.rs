@@ -7,7 +7,7 @@ use clap::{Args, ValueEnum};
 use serde_json::Value;
 
 use super::facts::{self, Record};
-use super::{Params, Subject, report};
+use super::{Params, Settings, Subject, report};
 use crate::app::AppError;
 use crate::cli::failure::WrongCall;
 use crate::cli::output::Output;
@@ -56,7 +56,7 @@ impl Run {
         let records = of_rule_set(records, &mut subject, session)?;
         let mut verdict = Verdict::Good;
         for (place, record) in records.iter().enumerate() {
-            let rules = subject.open(&self.params.over(&record.params))?;
+            let rules = subject.open(&self.params.over(record))?;
             let outcome = evaluate(rules, record, self.trace.map(Level::level), &self.facts)?;
             if outcome.status == RunStatus::Error
                 || (outcome.status == RunStatus::Limit && outcome.decisions.is_empty())
@@ -86,7 +86,7 @@ pub(super) fn of_rule_set(
     session: &Session,
 ) -> anyhow::Result<Vec<Record>> {
     // A rule set that cannot be loaded is told before any record is looked at.
-    let signature = subject.open(&serde_json::Map::new())?.signature();
+    let signature = subject.open(&Settings::default())?.signature();
     let (records, others): (Vec<Record>, Vec<Record>) = records.into_iter().partition(|record| record.is_of(signature));
     let name = &signature.name;
     if records.is_empty() {

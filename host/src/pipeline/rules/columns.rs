@@ -18,18 +18,6 @@ pub(super) fn datatypes(kind: Kind) -> &'static [Datatype] {
     }
 }
 
-/// A column that every row leaves out.
-pub(super) fn nothing(field: &Field, rows: u32) -> Column {
-    let count = if field.repeated { 0 } else { rows as usize };
-    let elements = match Values::empty(field.kind, false) {
-        Values::Booleans(_) => Elements::Bytes(vec![0; count]),
-        Values::Integers(_) => Elements::Integers(vec![0; count]),
-        Values::Doubles(_) => Elements::Doubles(vec![0.0; count]),
-        _ => Elements::Places(vec![0; count]),
-    };
-    Column { values: elements.shaped(field.repeated.then_some(0), rows), missing: (0..rows).collect() }
-}
-
 /// 0, 1, 2, ...
 pub(super) fn row_numbers(rows: u32) -> Column {
     Column::new(Values::Integers((0..rows).map(i64::from).collect()))

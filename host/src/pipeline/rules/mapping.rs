@@ -7,7 +7,7 @@ use super::super::plan::Problem;
 use super::super::step::Named;
 use super::columns;
 use super::request;
-use crate::plugin::{Field, Kind, Origin, PoolBuilder, RulesSignature, Table, Template};
+use crate::plugin::{Column, Field, Kind, Origin, PoolBuilder, RulesSignature, Table, Template};
 use crate::tensor::{Datatype, Tensor, TensorSpec};
 
 /// Stands for the number of the row.
@@ -130,7 +130,7 @@ fn source_problem(template: &str, field: &Field, source: &Source, is_singleton: 
             Some((format!("`{template}` has one fact at most, so no row numbers"), "map a tensor to it".to_owned()))
         }
         Source::RowNumber if field.kind != Kind::Integer || field.repeated => {
-            let message = format!("field `{name}` of `{template}` is {}, `$row` is an int", type_name(field));
+            let message = format!("field `{name}` of `{template}` is {}, `$row` is an int", field.type_name());
             Some((message, "declare it as int, or map a tensor to it".to_owned()))
         }
         _ => None,
@@ -203,7 +203,7 @@ impl MappedTemplate {
         let mut columns = Vec::with_capacity(self.fields.len());
         for MappedField { field, source } in &self.fields {
             columns.push(match source {
-                Source::Nothing => columns::nothing(field, rows),
+                Source::Nothing => Column::nothing(field, rows),
                 Source::RowNumber => columns::row_numbers(rows),
                 Source::Tensor(name) => {
                     columns::column(field, tensor(inputs, name)?, rows, pool).map_err(|problem| {
@@ -258,7 +258,7 @@ fn misfit(
     if let Some(datatype) = datatype.filter(|datatype| !accepted.contains(datatype)) {
         let names: Vec<&str> = accepted.iter().map(|datatype| datatype.name()).collect();
         let problem = format!("is {datatype}, which cannot serve");
-        return Err((problem, format!("the field is {}, which takes {}", type_name(field), names.join(", "))));
+        return Err((problem, format!("the field is {}, which takes {}", field.type_name(), names.join(", "))));
     }
     let Some(shape) = shape else { return Ok(()) };
     let (fits, wanted) = match (is_singleton, field.repeated) {
@@ -285,19 +285,4 @@ fn misfit(
 /// Whether a dimension, as far as it is known, is one.
 fn may_be_one(size: &i64) -> bool {
     *size == 1 || *size < 0
-}
-
-/// As rule files write it.
-pub(super) fn type_name(field: &Field) -> String {
-    let name = match field.kind {
-        Kind::Boolean => "bool",
-        Kind::Integer => "int",
-        Kind::Double => "double",
-        Kind::Text => "string",
-        Kind::Blob => "bytes",
-        Kind::Symbol => "enum",
-        Kind::Timestamp => "timestamp",
-        Kind::Duration => "duration",
-    };
-    if field.repeated { format!("list<{name}>") } else { name.to_owned() }
 }

@@ -4,7 +4,6 @@ use serde_json::Value;
 
 use super::super::plan::Problem;
 use super::REPORT;
-use super::mapping::type_name;
 use crate::plugin::{Column, Facts, Kind, Origin, Outcome, Pool, RuleDecision, RulesSignature, Values};
 use crate::tensor::{Datatype, Tensor, TensorError, TensorSpec};
 
@@ -49,7 +48,7 @@ impl Outputs {
                 if field.repeated && field.length.is_none() {
                     let message = format!(
                         "output `{name}` of the rule set is {}, whose length a tensor must know",
-                        type_name(field)
+                        field.type_name()
                     );
                     let hint = "give the field a `len` in the rule set".to_owned();
                     problems.push(Problem { path: String::new(), message, hint });

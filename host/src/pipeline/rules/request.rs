@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use super::super::plan::Problem;
 use super::super::spec::{ParameterSpec, ParameterType};
-use super::columns;
-use super::mapping::{is_singleton, type_name};
+use super::mapping::is_singleton;
 use crate::infer::{Parameter, RequestContext};
 use crate::plugin::{Column, Field, Kind, Origin, PoolBuilder, RulesSignature, Table, Template, Values};
 
@@ -80,7 +79,7 @@ impl RequestMap {
                     None => None,
                 },
             };
-            columns.push(values.map_or_else(|| columns::nothing(field, 1), Column::new));
+            columns.push(values.map_or_else(|| Column::nothing(field, 1), Column::new));
         }
         Ok(Table { template: self.place, rows: 1, columns })
     }
@@ -104,7 +103,7 @@ fn problem(field: &Field, source: &Source, declared: Option<&ParameterSpec>) -> 
     };
     (field.kind != wanted || field.repeated).then(|| {
         let message =
-            format!("field `{name}` of `{NAME}` is {}, the host fills it with a {wanted_name}", type_name(field));
+            format!("field `{name}` of `{NAME}` is {}, the host fills it with a {wanted_name}", field.type_name());
         (message, format!("declare it as {wanted_name} in the rule set"))
     })
 }
@@ -125,7 +124,7 @@ fn parameter_problem(field: &Field, declared: Option<&ParameterSpec>) -> Option<
         };
     (!is_fitting).then(|| {
         let message =
-            format!("field `{name}` of `{NAME}` is {}, parameter `{name}` is {}", type_name(field), declared.name());
+            format!("field `{name}` of `{NAME}` is {}, parameter `{name}` is {}", field.type_name(), declared.name());
         (message, "declare both alike, or give one of them another name".to_owned())
     })
 }

@@ -102,6 +102,23 @@ impl Values {
         }
     }
 
+    /// Appends what stands for a value that is left out.
+    pub(super) fn push_nothing(&mut self) {
+        fn repeat(ends: &mut Vec<u32>) {
+            ends.push(ends.last().copied().unwrap_or_default());
+        }
+        match self {
+            Self::Booleans(values) => values.push(0),
+            Self::Integers(values) => values.push(0),
+            Self::Doubles(values) => values.push(0.0),
+            Self::Pooled(values) => values.push(0),
+            Self::BooleanLists(lists) => repeat(&mut lists.ends),
+            Self::IntegerLists(lists) => repeat(&mut lists.ends),
+            Self::DoubleLists(lists) => repeat(&mut lists.ends),
+            Self::PooledLists(lists) => repeat(&mut lists.ends),
+        }
+    }
+
     fn booleans(&self) -> &[u8] {
         match self {
             Self::Booleans(values) => values,
@@ -145,6 +162,13 @@ impl Facts {
 }
 
 impl Column {
+    /// One that every row leaves out.
+    pub fn nothing(field: &Field, rows: u32) -> Self {
+        let mut values = Values::empty(field.kind, field.repeated);
+        (0..rows).for_each(|_| values.push_nothing());
+        Self { values, missing: (0..rows).collect() }
+    }
+
     fn check(&self, field: &Field, rows: usize, pool: &Pool) -> Result<(), &'static str> {
         let expected = std::mem::discriminant(&Values::empty(field.kind, field.repeated));
         if std::mem::discriminant(&self.values) != expected {

@@ -131,7 +131,7 @@ fn push(
         return column.values.push(field, value, pool);
     }
     let Value::Array(elements) = value else {
-        let reason = format!("`list<{}>` is wanted, not {}", type_name(field.kind), described(value));
+        let reason = format!("`list<{}>` is wanted, not {}", field.kind.name(), described(value));
         return Err(FactsJsonError::new(reason, "write `[value, ..]`"));
     };
     if let Some(length) = field.length.filter(|&length| length as usize != elements.len()) {
@@ -167,23 +167,6 @@ impl Values {
             }
         }
         Ok(())
-    }
-
-    /// Appends what stands for a value that is left out.
-    fn push_nothing(&mut self) {
-        fn repeat(ends: &mut Vec<u32>) {
-            ends.push(ends.last().copied().unwrap_or_default());
-        }
-        match self {
-            Self::Booleans(values) => values.push(0),
-            Self::Integers(values) => values.push(0),
-            Self::Doubles(values) => values.push(0.0),
-            Self::Pooled(values) => values.push(0),
-            Self::BooleanLists(lists) => repeat(&mut lists.ends),
-            Self::IntegerLists(lists) => repeat(&mut lists.ends),
-            Self::DoubleLists(lists) => repeat(&mut lists.ends),
-            Self::PooledLists(lists) => repeat(&mut lists.ends),
-        }
     }
 
     /// Ends the list of a row.
@@ -266,21 +249,7 @@ fn too_many_texts() -> FactsJsonError {
 }
 
 fn wrong(field: &Field, value: &Value, hint: &str) -> FactsJsonError {
-    FactsJsonError::new(format!("`{}` is wanted, not {}", type_name(field.kind), described(value)), hint)
-}
-
-/// As rule sets write it.
-fn type_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Boolean => "bool",
-        Kind::Integer => "int",
-        Kind::Double => "double",
-        Kind::Text => "string",
-        Kind::Blob => "bytes",
-        Kind::Symbol => "enum",
-        Kind::Timestamp => "timestamp",
-        Kind::Duration => "duration",
-    }
+    FactsJsonError::new(format!("`{}` is wanted, not {}", field.kind.name(), described(value)), hint)
 }
 
 /// What a value is, and which, where that is short.

@@ -52,6 +52,14 @@ pub struct Field {
     pub length: Option<u32>,
 }
 
+impl Field {
+    /// Its type as rule files write it.
+    pub fn type_name(&self) -> String {
+        let name = self.kind.name();
+        if self.repeated { format!("list<{name}>") } else { name.to_owned() }
+    }
+}
+
 /// The type of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -68,4 +76,20 @@ pub enum Kind {
     Timestamp,
     /// Nanoseconds.
     Duration,
+}
+
+impl Kind {
+    /// As rule files write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Boolean => "bool",
+            Self::Integer => "int",
+            Self::Double => "double",
+            Self::Text => "string",
+            Self::Blob => "bytes",
+            Self::Symbol => "enum",
+            Self::Timestamp => "timestamp",
+            Self::Duration => "duration",
+        }
+    }
 }

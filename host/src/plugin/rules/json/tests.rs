@@ -64,6 +64,14 @@ fn values_of_every_kind_become_columns() {
 }
 
 #[test]
+fn doubles_are_those_that_were_written() {
+    for text in ["90.42225290942383", "-19.243053591130522", "2.0030397744267762e-253", "0.1", "1e23"] {
+        let (column, _) = column(Kind::Double, &[serde_json::from_str(text).unwrap()]).unwrap();
+        assert_eq!(column.values, Values::Doubles(vec![text.parse().unwrap()]), "{text}");
+    }
+}
+
+#[test]
 fn not_a_number_is_a_text() {
     let (column, _) = column(Kind::Double, &[json!("NaN")]).unwrap();
     assert!(matches!(column.values, Values::Doubles(values) if values[0].is_nan()));
