@@ -296,6 +296,7 @@ impl Engine {
         let bytes_max = usize::try_from(self.budget.bytes_max).unwrap_or(usize::MAX);
         self.heap = Heap::new(rules.texts.clone(), self.heap.meter.clone(), bytes_max);
         self.memory = Memory::default();
+        self.decisions = Decisions::default();
     }
 
     /// Values of the parameters from the next run on.
