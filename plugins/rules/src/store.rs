@@ -123,7 +123,7 @@ impl Table {
 
     #[inline]
     pub fn cell(&self, row: u32, field: u16) -> u64 {
-        self.cells[row as usize * self.stride + field as usize]
+        self.view().cell(row, field)
     }
 
     #[inline]
@@ -134,7 +134,7 @@ impl Table {
 
     #[inline]
     pub fn is_missing(&self, row: u32, field: u16) -> bool {
-        self.mask.is_some_and(|mask| self.cells[row as usize * self.stride + mask] >> field & 1 != 0)
+        self.view().is_missing(row, field)
     }
 
     /// A cell, and whether it is missing: equal where rows have the same in a field.
@@ -143,6 +143,7 @@ impl Table {
     }
 
     /// Its rows, to be compared and sorted.
+    #[inline]
     pub fn view(&self) -> Rows<'_> {
         Rows { cells: &self.cells, stride: self.stride, mask: self.mask }
     }

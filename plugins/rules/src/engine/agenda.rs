@@ -565,16 +565,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Bindings of an entry's rows; values are computed where its keys need them.
-    fn bindings_of(&mut self, rules: &RuleSet, rule: u32, body: u16, words: &[u32]) -> Result<Bindings, Halt> {
-        let description = &rules.rules[rule as usize];
+    /// The rows of positions as bindings in which nothing is computed yet.
+    pub(super) fn bound_to(&self, rule: &Rule, body: u16, rows: &[u32]) -> Bindings {
+        let body = &rule.bodies[body as usize];
         let mut bindings = Bindings::default();
-        bindings.rows.resize(description.bodies[body as usize].slots.len(), NONE);
-        for (position, &row) in description.bodies[body as usize].positions.iter().zip(words) {
+        bindings.rows.resize(body.slots.len(), NONE);
+        for (position, &row) in body.positions.iter().zip(rows) {
             bindings.rows[position.slot as usize] = row;
         }
         bindings.values.extend_from_slice(&self.params);
-        bindings.values.resize(description.values.max(self.params.len() as u16) as usize, Value::Null);
+        bindings.values.resize(rule.values.max(self.params.len() as u16) as usize, Value::Null);
+        bindings
+    }
+
+    /// Bindings of an entry's rows; values are computed where its keys need them.
+    fn bindings_of(&mut self, rules: &RuleSet, rule: u32, body: u16, words: &[u32]) -> Result<Bindings, Halt> {
+        let mut bindings = self.bound_to(&rules.rules[rule as usize], body, words);
         if !self.kinds[rule as usize].is_loose {
             let steps = self.step_order(rules, rule, body);
             self.with_maker(rule, body, |maker| maker.steps(&steps, &mut bindings, 0))?;
@@ -598,13 +604,7 @@ impl Engine {
         if description.bodies[0].steps.is_empty() {
             return Ok(true);
         }
-        let mut bindings = Bindings::default();
-        bindings.rows.resize(description.bodies[0].slots.len(), NONE);
-        for (position, &row) in description.bodies[0].positions.iter().zip(words) {
-            bindings.rows[position.slot as usize] = row;
-        }
-        bindings.values.extend_from_slice(&self.params);
-        bindings.values.resize(description.values.max(self.params.len() as u16) as usize, Value::Null);
+        let mut bindings = self.bound_to(description, 0, words);
         let steps = self.step_order(rules, rule, 0);
         let id = self.body_id(rule, 0);
         self.ensure_step_indexes(description, 0, id);

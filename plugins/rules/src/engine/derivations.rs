@@ -1,12 +1,9 @@
 //! All matches of derive rules over the facts that are there now, for explanations. Changes no fact.
 
 use super::acted::Acted;
-use super::search::Bindings;
 use super::{Engine, Halt};
 use crate::order::Order;
 use crate::plan::Pin;
-use crate::store::NONE;
-use crate::value::Value;
 
 /// A match of a derive rule, with the facts that it derives and those that it rests on.
 pub(crate) struct Derivation {
@@ -49,13 +46,7 @@ impl Engine {
     pub(crate) fn acted_again(&mut self, rule: u32, body: u16, rows: &[u32]) -> Result<Acted, Halt> {
         let rules = std::rc::Rc::clone(&self.rules);
         let description = &rules.rules[rule as usize];
-        let mut bindings = Bindings::default();
-        bindings.rows.resize(description.bodies[body as usize].slots.len(), NONE);
-        for (position, &row) in description.bodies[body as usize].positions.iter().zip(rows) {
-            bindings.rows[position.slot as usize] = row;
-        }
-        bindings.values.extend_from_slice(&self.params);
-        bindings.values.resize(description.values.max(self.params.len() as u16) as usize, Value::Null);
+        let mut bindings = self.bound_to(description, body, rows);
         let id = self.body_id(rule, body);
         if self.step_indexes[id as usize].is_none() {
             self.step_indexes[id as usize] = Some(self.plans.step_indexes(&rules, rule, body, id));

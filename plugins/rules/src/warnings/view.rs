@@ -134,23 +134,10 @@ impl<'a> RuleView<'a> {
         let matched: Vec<(&str, usize)> = view.parts().into_iter().filter_map(matched_template).collect();
         for action in &rule.then {
             match &action.kind {
-                ActionKind::Derive { template, fields } => {
-                    view.writes.extend(write(
-                        WriteKind::Derive,
-                        template,
-                        fields,
-                        schema.template(&template.text),
-                        schema,
-                    ));
-                }
-                ActionKind::Assert { template, fields } => {
-                    view.writes.extend(write(
-                        WriteKind::Assert,
-                        template,
-                        fields,
-                        schema.template(&template.text),
-                        schema,
-                    ));
+                ActionKind::Derive { template, fields } | ActionKind::Assert { template, fields } => {
+                    let is_derive = matches!(action.kind, ActionKind::Derive { .. });
+                    let kind = if is_derive { WriteKind::Derive } else { WriteKind::Assert };
+                    view.writes.extend(write(kind, template, fields, schema.template(&template.text), schema));
                 }
                 ActionKind::Modify { variable, fields } => {
                     let place = matched.iter().find(|(name, _)| *name == variable.text).map(|&(_, place)| place);
