@@ -45,7 +45,7 @@ pub(crate) fn run(layout: &Layout, target: Option<Target>, work: &Work<'_>) -> R
     for target in targets {
         let value = target.to_possible_value().context("every target has a name")?;
         let mut command = Command::new(&program);
-        command.arg(value.get_name());
+        command.current_dir(layout.root.join("tests/fuzz")).arg(value.get_name());
         match work {
             Work::Run { seconds, seed } => command.arg(seconds.to_string()).arg(&folder).arg(seed.to_string()),
             Work::Replay(input) => command.arg("replay").arg(std::path::absolute(input)?),

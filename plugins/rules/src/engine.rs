@@ -185,6 +185,8 @@ pub struct Engine {
     /// The rule being evaluated.
     current: u32,
     next_stamp: u32,
+    /// Counts new stamps of facts that were there before.
+    restamped: u64,
     recorder: Recorder,
 }
 
@@ -244,6 +246,7 @@ impl Engine {
             recent: VecDeque::new(),
             current: NONE,
             next_stamp: 1,
+            restamped: 0,
             recorder: Recorder::default(),
             rules,
         };
@@ -282,6 +285,7 @@ impl Engine {
         self.is_initial = true;
         self.recent.clear();
         self.next_stamp = 1;
+        self.restamped = 0;
         self.recorder.clear();
         self.changeable.clone_from(&self.changeable_by_rules);
         self.fill_params();
@@ -383,7 +387,8 @@ impl Engine {
     /// Memory of the run in bytes, as far as it grows with facts.
     pub fn bytes(&self) -> u64 {
         let tables = self.tables.iter().map(Table::bytes).sum::<usize>();
-        (tables + self.heap.bytes() + self.memory.bytes() + self.decisions.bytes()) as u64
+        let strata = self.strata.iter().map(derive::StratumState::bytes).sum::<usize>();
+        (tables + self.heap.bytes() + self.memory.bytes() + self.decisions.bytes() + strata) as u64
     }
 
     fn check_bytes(&mut self) -> Result<(), Halt> {

@@ -27,7 +27,7 @@ mod tests;
 pub use crate::file::{Decisions, Limits, Param, Trace};
 pub use alpha::{AlphaGroup, Alphas, Listener, ListenerKind};
 pub use expressions::heap_cell;
-pub(crate) use expressions::{comparison, hole_end, span_of, split};
+pub(crate) use expressions::{comparison, hole_end, span_of, split, value_bit};
 pub(crate) use reads::words as read_words;
 pub use resolve::resolve;
 pub use strata::Stratum;

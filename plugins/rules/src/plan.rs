@@ -56,6 +56,8 @@ pub struct Level {
     pub late_tests: Vec<u16>,
     /// Candidates are taken in canonical order; else newest first.
     pub is_sorted: bool,
+    /// Of candidates that look the same to `distinct`, one is enough: all that is asked of their facts is asked here.
+    pub is_distinct: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -251,7 +253,11 @@ impl<'a> Planner<'a> {
         let steps = self.ready_steps();
         let late_tests = self.ready_tests();
         let is_sorted = !is_given && (!self.rule.is_derive && !self.is_stamped(place) || position.distinct.is_some());
-        Level { position: place, slot, template: position.template, access, tests, steps, late_tests, is_sorted }
+        let is_of_slot = |test: &u16| self.body.conjuncts[*test as usize].facts >> slot & 1 != 0;
+        let is_distinct =
+            is_sorted && position.distinct.is_some() && !late_tests.iter().chain(&self.tests_left).any(is_of_slot);
+        let template = position.template;
+        Level { position: place, slot, template, access, tests, steps, late_tests, is_sorted, is_distinct }
     }
 
     fn ready_tests(&mut self) -> Vec<u16> {

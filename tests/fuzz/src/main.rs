@@ -71,7 +71,8 @@ struct Folders {
 
 impl Folders {
     fn new(target: &Target, work: &str) -> Self {
-        let package = Path::new(env!("CARGO_MANIFEST_DIR"));
+        // `cargo xtask fuzz` runs this in the package's folder; one program may serve several checkouts.
+        let package = Path::new("");
         let work = Path::new(work);
         Self {
             kept: package.join("corpus").join(target.name),

@@ -10,7 +10,7 @@ use crate::document;
 use crate::engine::{Budget, Engine};
 use crate::heap::hash_bytes;
 use crate::load::{self, Loaded};
-use crate::model::RuleSet;
+use crate::model::{Action, Body, RuleSet};
 use crate::rows::{Row, read_facts};
 use crate::schema::Constant;
 use crate::testing::run_tests;
@@ -209,6 +209,13 @@ fn a_damaged_form_is_a_finding() {
     assert_eq!(findings[0].code, "compiled");
 }
 
+/// The rule of `ALL_KINDS` that accumulates, asks for the count, and then doubles it.
+const COUNTING: &str = "sums";
+
+fn bodies(rules: &mut RuleSet) -> &mut [Body] {
+    &mut rules.rules.iter_mut().find(|rule| rule.id == COUNTING).unwrap().bodies
+}
+
 /// Bytes before the payload.
 const HEAD: usize = 8 + 4 + 4 + CRATE.len() + 8;
 
@@ -233,6 +240,31 @@ fn every_truncation_is_refused() {
     let bytes = compiled(ALL_KINDS.as_bytes());
     for end in HEAD..bytes.len() {
         assert_eq!(decode(&sealed(&bytes, &bytes[HEAD..end])).err(), Some(CompiledError::Malformed));
+    }
+}
+
+#[test]
+fn values_are_given_once_and_before_they_are_needed() {
+    type Edit = fn(&mut RuleSet);
+    let edits: [(&str, Edit); 5] = [
+        ("needed before", |rules| bodies(rules)[0].steps.swap(0, 1)),
+        ("given twice", |rules| {
+            let given = bodies(rules)[0].steps[0].gives;
+            bodies(rules)[0].steps[2].gives |= given;
+        }),
+        ("not given", |rules| bodies(rules)[0].steps[2].gives = 0),
+        ("read unsaid", |rules| bodies(rules)[0].steps[1].values = 0),
+        ("not given, and part of an activation", |rules| {
+            let rule = rules.rules.iter_mut().find(|rule| rule.id == COUNTING).unwrap();
+            rule.bodies[0].steps.truncate(1);
+            rule.actions.retain(|action| matches!(action, Action::Stop { .. }));
+            rule.actions.push(Action::Stop { all: true });
+        }),
+    ];
+    for (name, edit) in edits {
+        let (_, mut rules, _) = load::check(ALL_KINDS.as_bytes()).unwrap();
+        edit(&mut rules);
+        assert_eq!(decode(&encode(&rules, &[])).err(), Some(CompiledError::Malformed), "{name}");
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::cel::Program;
 use crate::model::{
     Action, Body, CellAt, CellSource, Conjunct, ConjunctKind, Operand, Pattern, Position, Rule, RuleSet, Step,
-    StepKind, each_emit_program, read_words,
+    StepKind, each_emit_program, read_words, value_bit,
 };
 use crate::schema::{Constant, FIELDS_BESIDE_OPTIONAL_MAX, FieldSchema, FieldType, Origin, Scalar, TemplateSchema};
 
@@ -66,10 +66,10 @@ fn is_rule(rule: &Rule, rules: &RuleSet) -> bool {
         && (1..=usize::from(u16::MAX)).contains(&rule.bodies.len())
         && rule.reads.len() == exported * read_words(&rules.schema)
         && rule.names.len() == exported + rule.identity.len()
-        && rule.identity.iter().all(|&slot| usize::from(slot) < values)
-        && rule.bodies.iter().all(|body| {
-            is_alike(body, &rule.bodies[0], exported) && BodyCheck { rules, body, values }.is_sound(&rule.actions)
-        })
+        && rule
+            .bodies
+            .iter()
+            .all(|body| is_alike(body, &rule.bodies[0], exported) && BodyCheck { rules, body, values }.is_sound(rule))
 }
 
 /// The exported positions of two bodies match the same.
@@ -87,15 +87,34 @@ fn is_alike(body: &Body, first: &Body, exported: usize) -> bool {
 struct BodyCheck<'a> {
     rules: &'a RuleSet,
     body: &'a Body,
-    /// Value slots.
+    /// Value slots, those of the parameters included.
     values: usize,
 }
 
+/// What is bound where something is evaluated, as bits of slots: facts, and values but for the parameters.
+#[derive(Clone, Copy)]
+struct Known {
+    facts: u64,
+    values: u64,
+}
+
+impl Known {
+    fn with(self, slot: u16) -> Self {
+        Self { facts: self.facts | 1 << slot, ..self }
+    }
+
+    fn without(self, slot: u16) -> Self {
+        Self { facts: self.facts & !(1 << slot), ..self }
+    }
+}
+
 impl<'a> BodyCheck<'a> {
-    fn is_sound(&self, actions: &[Action]) -> bool {
+    fn is_sound(&self, rule: &Rule) -> bool {
         let body = self.body;
         let counts = [body.positions.len(), body.conjuncts.len(), body.steps.len()];
         let mut bound = 0_u64;
+        let Some(given) = self.given() else { return false };
+        let matched = Known { facts: self.matched(), values: given };
         body.slots.len() <= SLOTS_MAX
             && counts.into_iter().all(|count| count < usize::from(u16::MAX))
             && body.slots.iter().all(|&template| self.template(template).is_some())
@@ -105,9 +124,54 @@ impl<'a> BodyCheck<'a> {
                 .iter()
                 .filter_map(|step| step.kind.pattern())
                 .all(|pattern| self.is_pattern(pattern, &mut bound))
-            && body.conjuncts.iter().all(|conjunct| self.is_conjunct(conjunct, conjunct.facts & self.matched()))
+            && body
+                .conjuncts
+                .iter()
+                .all(|conjunct| self.is_conjunct(conjunct, self.needed(conjunct.facts, conjunct.values)))
             && body.steps.iter().all(|step| self.is_step(step))
-            && actions.iter().all(|action| self.is_action(action))
+            && rule.identity.iter().all(|&slot| value_bit(slot, self.params()) & given != 0)
+            && rule.actions.iter().all(|action| self.is_action(action, matched))
+    }
+
+    fn params(&self) -> usize {
+        self.rules.params.len()
+    }
+
+    /// What is bound when something that needs these is evaluated. What a pattern binds is there for its own
+    /// expressions only.
+    fn needed(&self, facts: u64, values: u64) -> Known {
+        Known { facts: facts & self.matched(), values }
+    }
+
+    /// Values that the steps give: each by one step, and each step after those that give what it needs.
+    fn given(&self) -> Option<u64> {
+        let steps = &self.body.steps;
+        let mut given = 0_u64;
+        for step in steps {
+            let slots = match &step.kind {
+                StepKind::Let { slot, .. } => self.value(*slot)?,
+                StepKind::Accumulate { count, folds, .. } => {
+                    let slots = count.iter().copied().chain(folds.iter().map(|fold| fold.slot));
+                    slots.map(|slot| self.value(slot)).try_fold(0, |mask, bit| Some(mask | bit?))?
+                }
+                StepKind::If(_) | StepKind::Not(_) | StepKind::Exists(_) | StepKind::Forall { .. } => 0,
+            };
+            if step.gives != slots || given & slots != 0 || step.values & !given != 0 {
+                return None;
+            }
+            given |= slots;
+        }
+        Some(given)
+    }
+
+    /// The bit of a value slot that is no parameter's.
+    fn value(&self, slot: u16) -> Option<u64> {
+        let bit = value_bit(slot, self.params());
+        (usize::from(slot) < self.values && bit != 0).then_some(bit)
+    }
+
+    fn is_value(&self, slot: u16, known: Known) -> bool {
+        usize::from(slot) < self.params() || self.value(slot).is_some_and(|bit| bit & known.values != 0)
     }
 
     fn template(&self, template: u16) -> Option<&'a TemplateSchema> {
@@ -141,58 +205,51 @@ impl<'a> BodyCheck<'a> {
             && keys.iter().all(|&(field, _)| self.field(CellAt { slot: *slot, field }).is_some())
     }
 
-    /// It reads only those slots of facts, and values that there are.
-    fn reads_within(&self, program: &Program, facts: u64) -> bool {
+    /// It reads only what is known.
+    fn reads_within(&self, program: &Program, known: Known) -> bool {
         let reads = program.reads();
-        reads.slots.iter().all(|&slot| usize::from(slot) < self.values)
-            && reads.fields.iter().all(|&(slot, field)| self.is_cell(CellAt { slot, field }, facts))
+        reads.slots.iter().all(|&slot| self.is_value(slot, known))
+            && reads.fields.iter().all(|&(slot, field)| self.is_cell(CellAt { slot, field }, known))
     }
 
-    fn is_cell(&self, cell: CellAt, facts: u64) -> bool {
-        self.field(cell).is_some() && facts >> cell.slot & 1 != 0
+    fn is_cell(&self, cell: CellAt, known: Known) -> bool {
+        self.field(cell).is_some() && known.facts >> cell.slot & 1 != 0
     }
 
-    fn is_operand(&self, operand: &Operand, facts: u64) -> bool {
+    fn is_operand(&self, operand: &Operand, known: Known) -> bool {
         match operand {
-            Operand::Cell(cell) => self.is_cell(*cell, facts),
-            Operand::Value(slot) => usize::from(*slot) < self.values,
+            Operand::Cell(cell) => self.is_cell(*cell, known),
+            Operand::Value(slot) => self.is_value(*slot, known),
             Operand::Constant(_) => true,
         }
     }
 
-    fn is_conjunct(&self, conjunct: &Conjunct, facts: u64) -> bool {
+    fn is_conjunct(&self, conjunct: &Conjunct, known: Known) -> bool {
         match &conjunct.kind {
-            ConjunctKind::Compare { left, right, .. } => self.is_operand(left, facts) && self.is_operand(right, facts),
+            ConjunctKind::Compare { left, right, .. } => self.is_operand(left, known) && self.is_operand(right, known),
             // The program is evaluated to find the cell's row.
             ConjunctKind::EqualsProgram { cell, program, .. } => {
-                self.is_cell(*cell, facts) && self.reads_within(program, facts & !(1 << cell.slot))
+                self.is_cell(*cell, known) && self.reads_within(program, known.without(cell.slot))
             }
-            ConjunctKind::Program(program) => self.reads_within(program, facts),
+            ConjunctKind::Program(program) => self.reads_within(program, known),
         }
     }
 
     fn is_step(&self, step: &Step) -> bool {
-        // What a pattern binds is there for its own expressions only.
-        let facts = step.facts & self.matched();
-        let is_value = |slot: &u16| usize::from(*slot) < self.values;
+        let known = self.needed(step.facts, step.values);
         let is_outer = |pattern: &Pattern| {
-            let outer = facts & !(1 << pattern.slot);
-            let inner = facts | 1 << pattern.slot;
+            let (outer, inner) = (known.without(pattern.slot), known.with(pattern.slot));
             pattern.keys.iter().all(|(_, operand)| self.is_operand(operand, outer))
                 && pattern.tests.iter().all(|test| self.is_conjunct(test, inner))
         };
         step.when < u16::MAX
             && step.kind.pattern().is_none_or(is_outer)
             && match &step.kind {
-                StepKind::If(program) => self.reads_within(program, facts),
-                StepKind::Let { slot, program } => is_value(slot) && self.reads_within(program, facts),
+                StepKind::If(program) | StepKind::Let { program, .. } => self.reads_within(program, known),
                 StepKind::Not(_) | StepKind::Exists(_) => true,
-                StepKind::Forall { pattern, satisfies } => self.reads_within(satisfies, facts | 1 << pattern.slot),
-                StepKind::Accumulate { pattern, count, folds } => {
-                    count.iter().all(is_value)
-                        && folds
-                            .iter()
-                            .all(|fold| is_value(&fold.slot) && self.reads_within(&fold.of, facts | 1 << pattern.slot))
+                StepKind::Forall { pattern, satisfies } => self.reads_within(satisfies, known.with(pattern.slot)),
+                StepKind::Accumulate { pattern, folds, .. } => {
+                    folds.iter().all(|fold| self.reads_within(&fold.of, known.with(pattern.slot)))
                 }
             }
     }
@@ -202,9 +259,8 @@ impl<'a> BodyCheck<'a> {
         self.body.positions.iter().fold(0, |mask, position| mask | 1 << position.slot)
     }
 
-    fn is_action(&self, action: &Action) -> bool {
-        let matched = self.matched();
-        let is_matched = |slot: u16| usize::from(slot) < self.body.slots.len() && matched >> slot & 1 != 0;
+    fn is_action(&self, action: &Action, matched: Known) -> bool {
+        let is_matched = |slot: u16| usize::from(slot) < self.body.slots.len() && matched.facts >> slot & 1 != 0;
         let mut programs_read_matches = true;
         each_emit_program(std::slice::from_ref(action), &mut |program| {
             programs_read_matches &= self.reads_within(program, matched);
@@ -233,7 +289,7 @@ impl<'a> BodyCheck<'a> {
     }
 
     /// Gives a cell of the field's type, or one that is checked when it is made.
-    fn is_source(&self, source: &CellSource, field: &FieldSchema, matched: u64) -> bool {
+    fn is_source(&self, source: &CellSource, field: &FieldSchema, matched: Known) -> bool {
         let is_text = matches!(field.ty.scalar, Scalar::String | Scalar::Enum | Scalar::Bytes);
         match source {
             CellSource::Cell(cell) => {

@@ -143,6 +143,7 @@ impl Engine {
                 self.recorder.stated((template, row), None);
             }
             self.stamp(template, row);
+            self.restamped += 1;
             self.head_changed(template);
             return;
         }
@@ -168,15 +169,16 @@ impl Engine {
 
     /// Takes the statement of a fact away; it stays where rules derive it.
     fn unstate(&mut self, template: u16, row: u32, batch: &mut Batch) {
-        if let Some(stamps) = &mut self.tables[template as usize].stamps {
-            stamps[row as usize] = 0;
-        }
         if self.rules.derived[template as usize] {
             self.head_changed(template);
             let is_counted =
                 self.rules.strata.iter().any(|stratum| stratum.heads.contains(&template) && stratum.keeps_matches());
             // Without counts, the evaluation of its stratum decides.
             if !is_counted || self.supports.is_supported(template, row) {
+                if let Some(stamps) = &mut self.tables[template as usize].stamps {
+                    stamps[row as usize] = 0;
+                    self.restamped += 1;
+                }
                 return;
             }
         }

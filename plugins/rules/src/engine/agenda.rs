@@ -14,6 +14,9 @@ use crate::value::Value;
 /// A search to be begun: the body, and the row (with its template) that it begins with.
 pub(super) type Fresh = (u16, Pin, Option<(u16, u32)>);
 
+/// Of a value in an activation, instead of its cell.
+const UNKNOWN: u64 = 0x7b1f_e3a5_94c2_d80d;
+
 /// So many searches at least are joined to one.
 const JOINED_MIN: usize = 2;
 
@@ -26,6 +29,8 @@ pub(super) struct RuleState {
     pub(super) heads: Vec<Head>,
     /// Counts changes that may have ended a match which a search stands at.
     pub(super) version: u32,
+    /// The engine's count of new stamps when the heads were put in order.
+    restamped: u64,
     pub(super) firings: u64,
     /// Among the agenda's rules.
     pub(super) place: u32,
@@ -54,6 +59,7 @@ impl RuleState {
         self.fresh.clear();
         spare.extend(self.heads.drain(..).map(|head| head.search));
         self.version = 0;
+        self.restamped = 0;
         self.firings = 0;
         self.is_woken = false;
     }
@@ -108,6 +114,9 @@ impl Engine {
         if !self.rule_states[rule as usize].fresh.is_empty() {
             self.begin_fresh(rules, rule)?;
         }
+        if self.kinds[rule as usize].is_mixed && self.rule_states[rule as usize].restamped != self.restamped {
+            self.order_heads(rules, rule);
+        }
         loop {
             let state = &self.rule_states[rule as usize];
             let Some(head) = state.heads.first() else { return Ok(false) };
@@ -123,6 +132,19 @@ impl Engine {
             if let Some(head) = head {
                 let idle = self.seek(rules, head.search, head.begun)?;
                 self.spare.extend(idle);
+            }
+        }
+    }
+
+    /// Puts a rule's heads in order again after facts got new stamps. All of them stand: those that died are over.
+    fn order_heads(&mut self, rules: &RuleSet, rule: u32) {
+        let state = &mut self.rule_states[rule as usize];
+        state.restamped = self.restamped;
+        for head in std::mem::take(&mut state.heads) {
+            if self.is_alive(rules, &head.search) {
+                self.push_head(rules, rule, head);
+            } else {
+                self.spare.push(head.search);
             }
         }
     }
@@ -184,11 +206,7 @@ impl Engine {
     /// Goes on to the next match that has not fired, and keeps the search if there is one; else gives it back.
     fn seek(&mut self, rules: &RuleSet, mut search: Box<Search>, begun: u32) -> Result<Option<Box<Search>>, Halt> {
         let rule = search.rule;
-        // Facts that are not part of the activation, but give it values, come in an order of their own.
-        let is_unordered = {
-            let known = &rules.rules[rule as usize];
-            !known.identity.is_empty() && known.bodies[search.body as usize].positions.len() > known.exported as usize
-        };
+        let is_unordered = self.kinds[rule as usize].is_unordered;
         while self.advance(&mut search)? {
             let mut words = std::mem::take(&mut self.words);
             self.activation(&rules.rules[rule as usize], &search.bindings, search.body, &mut words);
@@ -242,6 +260,8 @@ impl Engine {
                     .iter()
                     .fold(hash_word(hash, elements.len() as u64), |hash, &value| self.hash_value(hash, value))
             }
+            // Not known, since it erred.
+            Value::Null => hash_word(hash_word(hash, UNKNOWN), UNKNOWN),
             value => hash_word(hash, super::search::value_cell(value)),
         }
     }
@@ -402,6 +422,13 @@ impl Engine {
         phase: usize,
     ) -> Result<Flow, Halt> {
         if let Some(erring) = &bindings.erring {
+            if self.kinds[rule as usize].is_loose {
+                let mut words = Vec::new();
+                self.activation(&rules.rules[rule as usize], bindings, body, &mut words);
+                if let Matched::Yes(body, bindings) = self.matched(rules, rule, &words)? {
+                    return self.fire_match(rules, rule, body, &bindings, phase);
+                }
+            }
             return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
         }
         let entry = self.remember(rules, rule, body, bindings);
@@ -599,7 +626,12 @@ impl Engine {
     pub(super) fn holds(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<bool, Halt> {
         let description = &rules.rules[rule as usize];
         if self.kinds[rule as usize].is_loose {
-            return self.holds_loosely(rules, rule, words);
+            let matched = self.matched(rules, rule, words)?;
+            if description.is_derive && matches!(matched, Matched::Erring(_)) {
+                // Something that is new may hold without an error: at the end of the stratum it is looked at again.
+                self.put_aside(rule, words);
+            }
+            return Ok(!matches!(matched, Matched::No));
         }
         if description.bodies[0].steps.is_empty() {
             return Ok(true);
@@ -611,27 +643,42 @@ impl Engine {
         if !self.with_maker(rule, 0, |maker| maker.steps(&steps, &mut bindings, 0))? {
             return Ok(false);
         }
+        if description.is_derive && bindings.erring.is_some() {
+            self.put_aside(rule, words);
+        }
         let mut now = Vec::with_capacity(words.len());
         self.activation(description, &bindings, 0, &mut now);
         Ok(now == words)
     }
 
-    /// The same for rules whose activations leave something open: some body has to have a match that looks the same.
-    fn holds_loosely(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<bool, Halt> {
+    /// How an activation of a rule that leaves something open holds: some match of some body has to look the same.
+    pub(super) fn matched(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<Matched, Halt> {
+        let mut matched = Matched::No;
         let mut now = Vec::with_capacity(words.len());
         for body in 0..rules.rules[rule as usize].bodies.len() as u16 {
             let mut search = self.begin(rule, body, Pin::Entry, None);
             search.fixed = words.to_vec();
             while self.advance(&mut search)? {
                 self.activation(&rules.rules[rule as usize], &search.bindings, body, &mut now);
-                if now == words {
-                    self.spare.push(search);
-                    return Ok(true);
+                if now != words {
+                    continue;
+                }
+                let Some(erring) = &search.bindings.erring else {
+                    matched = Matched::Yes(body, Box::new(search.bindings.clone()));
+                    break;
+                };
+                if matches!(matched, Matched::No) {
+                    let bindings = &search.bindings;
+                    matched =
+                        Matched::Erring(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
                 }
             }
             self.spare.push(search);
+            if matches!(matched, Matched::Yes(..)) {
+                break;
+            }
         }
-        Ok(false)
+        Ok(matched)
     }
 
     pub(super) fn firings_of(&self, rule: u32) -> u64 {
@@ -656,6 +703,14 @@ pub(super) enum Flow {
     On,
     NextPhase,
     End,
+}
+
+/// How an activation holds that several matches may give.
+pub(super) enum Matched {
+    No,
+    /// Every one of its matches errs.
+    Erring(Halt),
+    Yes(u16, Box<Bindings>),
 }
 
 enum Followed {

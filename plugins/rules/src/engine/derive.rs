@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
+use super::agenda::Matched;
 use super::search::Bindings;
 use super::{Engine, Halt, LimitKind, RunError};
 use crate::model::{Action, Listener, ListenerKind, Rule, RuleSet, Stratum};
@@ -31,6 +32,8 @@ pub(super) struct StratumState {
     counts: Vec<u64>,
     /// Activations of rules whose matches can be found more than once.
     found: HashSet<Vec<u32>>,
+    /// Activations that may hold by nothing but matches that err: the rule, then the activation.
+    erring: Vec<Vec<u32>>,
     suspects: Vec<u32>,
     /// Facts whose support changed, of strata that count it.
     touched: Vec<(u16, u32)>,
@@ -44,11 +47,20 @@ impl StratumState {
         self.seen.clear();
         self.counts.clear();
         self.found.clear();
+        self.erring.clear();
         self.suspects.clear();
         self.touched.clear();
         self.born.clear();
     }
+
+    /// Of what grows with the matches of a run.
+    pub(super) fn bytes(&self) -> usize {
+        ACTIVATION_BYTES * (self.found.len() + self.erring.len())
+    }
 }
+
+/// About what an activation takes that is kept by itself.
+const ACTIVATION_BYTES: usize = 64;
 
 /// What supports derived facts, where it is counted.
 #[derive(Debug, Default)]
@@ -251,6 +263,8 @@ impl Engine {
         self.strata[place].counts.fill(0);
         self.strata[place].found.clear();
         let facts = self.facts;
+        // What is there now does not count while it is put together again.
+        self.facts -= stratum.heads.iter().map(|&head| u64::from(self.tables[head as usize].live)).sum::<u64>();
         let conflicts = self.supports.conflicts.len();
         for &head in &stratum.heads {
             self.swap_in(head);
@@ -274,6 +288,7 @@ impl Engine {
         // Those that were met name rows of the other tables.
         self.supports.conflicts.truncate(conflicts);
         self.find_conflicts(stratum.rules[0], &new);
+        self.renumber_found(rules, place);
         self.record_rebuilt(rules, &new);
         self.strata[place].seen = self.lengths();
         for (template, row, is_added) in changes {
@@ -349,7 +364,7 @@ impl Engine {
                 self.whole(rules, place, at, &high)?;
             }
             if !stratum.is_recursive {
-                return Ok(());
+                return self.refuse_erring(rules, place);
             }
             low.clone_from(&high);
             high = self.lengths();
@@ -366,7 +381,7 @@ impl Engine {
             low.clone_from(&high);
             high = self.lengths();
         }
-        Ok(())
+        self.refuse_erring(rules, place)
     }
 
     /// All matches of a rule.
@@ -423,8 +438,8 @@ impl Engine {
     fn derive(&mut self, rules: &RuleSet, place: usize, at: usize, body: u16, bindings: &Bindings) -> Result<(), Halt> {
         let rule = rules.strata[place].rules[at];
         let description = &rules.rules[rule as usize];
-        if let Some(erring) = &bindings.erring {
-            return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
+        if bindings.erring.is_some() {
+            return self.erred(rules, rule, body, bindings);
         }
         if self.kinds[rule as usize].is_loose {
             let mut words = Vec::new();
@@ -450,6 +465,37 @@ impl Engine {
         })
     }
 
+    /// A match of a derive rule errs: that ends the run, unless another match may give the same activation.
+    #[cold]
+    fn erred(&mut self, rules: &RuleSet, rule: u32, body: u16, bindings: &Bindings) -> Result<(), Halt> {
+        if self.kinds[rule as usize].is_loose {
+            let mut words = Vec::new();
+            self.activation(&rules.rules[rule as usize], bindings, body, &mut words);
+            self.put_aside(rule, &words);
+            return Ok(());
+        }
+        match &bindings.erring {
+            Some(erring) => Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error)),
+            None => Ok(()),
+        }
+    }
+
+    /// An activation that errs, until all facts of its stratum are there.
+    pub(super) fn put_aside(&mut self, rule: u32, words: &[u32]) {
+        let activation = std::iter::once(rule).chain(words.iter().copied()).collect();
+        self.strata[self.stratum_of[rule as usize] as usize].erring.push(activation);
+    }
+
+    /// Ends the run if an activation of a stratum holds by nothing but matches that err.
+    fn refuse_erring(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
+        for activation in std::mem::take(&mut self.strata[place].erring) {
+            if let Matched::Erring(halt) = self.matched(rules, activation[0], &activation[1..])? {
+                return Err(halt);
+            }
+        }
+        Ok(())
+    }
+
     /// For traces and explanations.
     #[inline]
     fn record_derived(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
@@ -470,19 +516,38 @@ impl Engine {
         Ok(())
     }
 
+    /// The rows of activations that were found in other tables are what they are here.
+    fn renumber_found(&mut self, rules: &RuleSet, place: usize) {
+        let heads = &rules.strata[place].heads;
+        let mut renumbered = HashSet::with_capacity(self.strata[place].found.len());
+        for mut words in std::mem::take(&mut self.strata[place].found) {
+            let rule = &rules.rules[words.last().map_or(0, |&rule| rule as usize)];
+            let exported = &rule.bodies[0].positions[..rule.exported as usize];
+            for (word, position) in words.iter_mut().zip(exported) {
+                if position.distinct.is_none() && heads.contains(&position.template) {
+                    *word = self.row_of_rebuilt(position.template, *word);
+                }
+            }
+            renumbered.insert(words);
+        }
+        self.strata[place].found = renumbered;
+    }
+
+    /// The row of a fact that was made in another table.
+    fn row_of_rebuilt(&self, template: u16, row: u32) -> u32 {
+        let (table, scratch) = (&self.tables[template as usize], &self.scratch[template as usize]);
+        table.equal_to(scratch.row(row)).unwrap_or(row)
+    }
+
     /// Facts that were made in other tables have rows now: template, row there, row here.
     fn record_rebuilt(&mut self, rules: &RuleSet, new: &[(u16, u32, u32)]) {
         let Some((mut rebuilt, mut reborn)) = self.recorder.end_rebuild() else { return };
-        let row_of = |engine: &Self, template: u16, row: u32| {
-            let (table, scratch) = (&engine.tables[template as usize], &engine.scratch[template as usize]);
-            table.equal_to(scratch.row(row)).unwrap_or(row)
-        };
         for &(template, from, row) in new {
             if let Some((rule, mut bindings)) = rebuilt.remove(&(template, from)) {
                 let heads = &rules.strata[self.stratum_of[rule as usize] as usize].heads;
                 for (_, template, row) in &mut bindings {
                     if heads.contains(template) {
-                        *row = row_of(self, *template, *row);
+                        *row = self.row_of_rebuilt(*template, *row);
                     }
                 }
                 self.recorder.derived(rule, (template, row), bindings);
@@ -492,7 +557,7 @@ impl Engine {
                 let positions = &rules.rules[acted.rule as usize].bodies[acted.body as usize].positions;
                 for (row, position) in acted.rows.iter_mut().zip(positions) {
                     if heads.contains(&position.template) {
-                        *row = row_of(self, position.template, *row);
+                        *row = self.row_of_rebuilt(position.template, *row);
                     }
                 }
                 self.recorder.born((template, row), acted);
@@ -549,6 +614,7 @@ impl Engine {
                 self.spare.push(search);
             }
         }
+        self.refuse_erring(rules, place)?;
         self.close(place)
     }
 
@@ -561,8 +627,8 @@ impl Engine {
         bindings: &Bindings,
     ) -> Result<(), Halt> {
         let rule = rules.strata[place].rules[at];
-        if let Some(erring) = &bindings.erring {
-            return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
+        if bindings.erring.is_some() {
+            return self.erred(rules, rule, body, bindings);
         }
         let mut words = std::mem::take(&mut self.words);
         self.activation(&rules.rules[rule as usize], bindings, body, &mut words);

@@ -12,14 +12,25 @@ pub(super) struct RuleKind {
     pub(super) is_plain: bool,
     /// Its activations are told apart and put in order by the rows of its positions alone.
     pub(super) is_by_rows: bool,
+    /// A search does not find its matches in the order in which they fire: facts that are not part of an activation
+    /// give it values, or facts with stamps and without lie in one table.
+    pub(super) is_unordered: bool,
+    /// Facts that it matches may get a stamp, or lose it.
+    pub(super) is_mixed: bool,
 }
 
 impl RuleKind {
     pub(super) fn of(rule: &Rule, rules: &RuleSet) -> Self {
         let is_loose = rule.is_loose();
         let exported = &rule.bodies[0].positions[..rule.exported as usize];
+        let is_mixed =
+            exported.iter().any(|position| position.distinct.is_none() && rules.is_mixed(position.template as usize));
         Self {
             is_loose,
+            is_unordered: is_mixed
+                || !rule.identity.is_empty()
+                    && rule.bodies.iter().any(|body| body.positions.len() > rule.exported as usize),
+            is_mixed,
             is_plain: !rule.is_derive && !is_loose,
             is_by_rows: !is_loose
                 && rule.identity.is_empty()

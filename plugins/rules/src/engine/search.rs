@@ -78,6 +78,18 @@ pub(super) struct Bindings {
     erring_depth: u32,
 }
 
+impl Bindings {
+    /// These values, as bits behind the parameters, are not known.
+    fn have_erred(&mut self, values: u64, params: usize) {
+        self.erring_values |= values;
+        let mut left = values;
+        while left != 0 {
+            self.values[params + left.trailing_zeros() as usize] = Value::Null;
+            left &= left - 1;
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct LevelState {
     /// The row to look at next, or `NONE`.
@@ -347,7 +359,7 @@ impl Maker<'_> {
         self.notes.where_erred(self.target.rule_place, self.target.body, conjunct.slot, error);
     }
 
-    /// Takes all candidates of a level and puts them in canonical order; for `distinct`, one for each combination.
+    /// Takes all candidates of a level and puts them in canonical order; for `distinct`, those for which tests hold.
     fn sort(
         &mut self,
         level: &Level,
@@ -371,12 +383,8 @@ impl Maker<'_> {
         self.heap.meter.spend(rows.len() as u64)?;
         Order { fields, types }.sort(table.view(), self.heap, &mut rows);
         rows.reverse();
-        if let Some(fields) = distinct {
-            rows.dedup_by(|left, right| {
-                fields.iter().all(|&field| table.distinct_cell(*left, field) == table.distinct_cell(*right, field))
-            });
-        }
         state.sorted = rows;
+        state.last = NONE;
         Ok(())
     }
 
@@ -445,6 +453,28 @@ impl Maker<'_> {
         }
     }
 
+    /// The next living row of what was put in order. Where one is enough for `distinct`, one for each combination:
+    /// another one only where that has died since.
+    fn next_sorted(&self, level: &Level, state: &mut LevelState) -> Option<u32> {
+        let table = &self.world.tables[level.template as usize];
+        let distinct = self.target.body.positions[level.position as usize].distinct.as_ref();
+        let distinct = distinct.filter(|_| level.is_distinct);
+        let is_another = |row: u32, last: u32| {
+            distinct.is_none_or(|fields| {
+                last == NONE
+                    || !table.is_alive(last)
+                    || fields.iter().any(|&field| table.distinct_cell(row, field) != table.distinct_cell(last, field))
+            })
+        };
+        while let Some(row) = state.sorted.pop() {
+            if table.is_alive(row) && is_another(row, state.last) {
+                state.last = row;
+                return Some(row);
+            }
+        }
+        None
+    }
+
     /// Binds the next row of a level for which tests and steps hold.
     fn next(
         &mut self,
@@ -462,12 +492,7 @@ impl Maker<'_> {
                 bindings.erring_values = 0;
             }
             let row = match level.is_sorted {
-                true => loop {
-                    match state.sorted.pop() {
-                        Some(row) if !self.world.tables[level.template as usize].is_alive(row) => {}
-                        row => break row,
-                    }
-                },
+                true => self.next_sorted(level, state),
                 false => self.candidate(level, state, ends)?,
             };
             let Some(row) = row else { return Ok(false) };
@@ -542,7 +567,7 @@ impl Maker<'_> {
         for &place in steps {
             let step = &self.target.body.steps[place as usize];
             if bindings.erring_values & step.values != 0 {
-                bindings.erring_values |= step.gives;
+                bindings.have_erred(step.gives, self.world.rules.params.len());
                 continue;
             }
             match self.step(place, bindings) {
@@ -554,7 +579,7 @@ impl Maker<'_> {
                         bindings.erring = Some(Box::new(Erring { when: step.when, error }));
                         bindings.erring_depth = depth as u32;
                     }
-                    bindings.erring_values |= step.gives;
+                    bindings.have_erred(step.gives, self.world.rules.params.len());
                 }
             }
         }
@@ -573,14 +598,19 @@ impl Maker<'_> {
             StepKind::Not(pattern) => Ok(!self.has_inner(pattern, index, bindings)?),
             StepKind::Exists(pattern) => Ok(self.has_inner(pattern, index, bindings)?),
             StepKind::Forall { pattern, satisfies } => {
+                // A fact for which it is false decides, whatever errs for others.
+                let mut failed = None;
                 let mut walk = self.inner(pattern, index, bindings);
                 while let Some(row) = self.next_inner(&mut walk, bindings)? {
                     bindings.rows[pattern.slot as usize] = row;
-                    if !self.eval_bool(satisfies, bindings)? {
-                        return Ok(false);
+                    match self.eval_bool(satisfies, bindings) {
+                        Ok(true) => {}
+                        Ok(false) => return Ok(false),
+                        Err(EvalError::Stopped(stop)) => return Err(EvalError::Stopped(stop)),
+                        Err(error) => failed = failed.or(Some(error)),
                     }
                 }
-                Ok(true)
+                failed.map_or(Ok(true), Err)
             }
             StepKind::Accumulate { pattern, count, folds } => {
                 let mut accumulation = inner::Accumulation::new(folds);

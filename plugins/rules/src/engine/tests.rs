@@ -232,3 +232,100 @@ fn a_change_of_a_field_far_behind_fires_nothing_that_does_not_read_it() {
     assert!(matches!(engine.begin_with_rows(&facts), Ended::Well));
     assert_eq!(engine.fired(), [(0, 1), (1, 4), (2, 3)]);
 }
+
+const ITEMS: &str = "
+decisions: {combine: all}
+facts:
+  item: {origin: input, key: [id], fields: {id: int, group: {type: string, default: a}, n: {type: int, default: 0}}}
+  good: {origin: derived, fields: {id: int}}
+";
+
+#[test]
+fn one_fact_for_which_forall_is_false_decides_whatever_errs() {
+    let rules = format!(
+        "{ITEMS}rules: [{{id: r, when: [{{forall: {{match: item, as: i}}, satisfies: 6 / i.n > 2}}], \
+         then: [{{emit: {{decision: small, code: S}}}}]}}]"
+    );
+    let facts = |values: [i64; 2]| format!("{{item: [{{id: 1, n: {}}}, {{id: 2, n: {}}}]}}", values[0], values[1]);
+    for values in [[0, 6], [6, 0]] {
+        let items = values.iter().zip(1..).map(|(n, id)| format!(r#"item {{"group":"a","id":{id},"n":{n}}}"#));
+        let items: Vec<String> = items.collect();
+        check(&rules, &facts(values), &[items[0].as_str(), items[1].as_str()]);
+    }
+    let error = "error evaluation: condition 1 of `r`: division by zero";
+    check(&rules, &facts([0, 2]), &[error]);
+}
+
+#[test]
+fn an_activation_errs_only_if_all_that_give_it_err() {
+    let error = "error evaluation: condition 2 of `r`: division by zero";
+    let item = r#"item {"group":"a","id":1,"n":0}"#;
+    let (errs, holds) = ("[{if: 1 / i.n > 0}]", "[{if: i.n == 0}]");
+    for (action, given) in [
+        ("{derive: {good: {id: i.id}}}", [r#"good {"id":1}"#, item]),
+        ("{emit: {decision: good, code: G}}", [item, "good/G - -"]),
+    ] {
+        for (branches, expected) in
+            [([errs, holds], given.to_vec()), ([holds, errs], given.to_vec()), ([errs, errs], vec![error])]
+        {
+            let [first, second] = branches;
+            let rules = format!(
+                "{ITEMS}rules: [{{id: r, when: [{{match: item, as: i}}, {{any: [{first}, {second}]}}], then: [{action}]}}]"
+            );
+            check(&rules, "{item: [{id: 1}]}", &expected);
+        }
+    }
+}
+
+#[test]
+fn a_value_that_errs_is_no_other_value() {
+    let rules = format!(
+        "{ITEMS}rules: [{{id: r, when: [{{match: item, as: i}}, {{any: [[{{let: {{x: '0'}}}}], [{{let: {{x: 1 / i.n}}}}]]}}], \
+         then: [{{emit: {{decision: good, code: G}}}}]}}]"
+    );
+    check(&rules, "{item: [{id: 1}]}", &["error evaluation: condition 2 of `r`: division by zero"]);
+}
+
+#[test]
+fn distinct_takes_the_fact_that_later_conditions_fit() {
+    let rules = format!(
+        "{ITEMS}rules: [{{id: r, when: [{{match: item, as: i}}, {{match: item, as: k, where: k.n >= i.n, distinct: [group]}}], \
+         then: [{{derive: {{good: {{id: i.n}}}}}}]}}]"
+    );
+    let items = [r#"item {"group":"a","id":1,"n":1}"#, r#"item {"group":"a","id":2,"n":2}"#];
+    let expected = [r#"good {"id":1}"#, r#"good {"id":2}"#, items[0], items[1]];
+    check(&rules, "{item: [{id: 1, n: 1}, {id: 2, n: 2}]}", &expected);
+}
+
+#[test]
+fn distinct_takes_another_fact_where_its_own_is_gone() {
+    let rules = format!(
+        "{ITEMS}rules: [{{id: r, when: [{{match: item, as: k, distinct: [group]}}], \
+         then: [{{assert: {{item: {{id: '1', group: \"'c'\"}}}}}}, {{emit: {{decision: seen, code: S, subject: k.group}}}}]}}]"
+    );
+    let facts = "{item: [{id: 0, group: a}, {id: 1, group: b}, {id: 2, group: b}]}";
+    let items =
+        [("a", 0), ("c", 1), ("b", 2)].map(|(group, id)| format!(r#"item {{"group":"{group}","id":{id},"n":0}}"#));
+    let expected = [&*items[0], &*items[1], &*items[2], "seen/S a -", "seen/S b -", "seen/S c -"];
+    check(&rules, facts, &expected);
+}
+
+#[test]
+fn a_derived_fact_that_is_stated_comes_first() {
+    let rules = "
+decisions: {combine: all}
+facts:
+  item: {origin: input, key: [id], fields: {id: int}}
+  seen: {origin: output, stated: true, fields: {id: int}}
+rules:
+  - {id: d, when: [{match: item, as: i}], then: [{derive: {seen: {id: i.id}}}]}
+  - id: r
+    when: [{match: seen, as: s}]
+    then: [{assert: {seen: {id: '3'}}}, {emit: {decision: seen, code: S, subject: string(s.id)}}]
+";
+    let mut expected: Vec<String> = (1..=3).map(|id| format!(r#"item {{"id":{id}}}"#)).collect();
+    expected.extend((1..=3).map(|id| format!(r#"seen {{"id":{id}}}"#)));
+    expected.extend([1, 3, 2].map(|id| format!("seen/S {id} -")));
+    let expected: Vec<&str> = expected.iter().map(String::as_str).collect();
+    check(rules, "{item: [{id: 1}, {id: 2}, {id: 3}]}", &expected);
+}

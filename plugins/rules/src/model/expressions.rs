@@ -435,8 +435,8 @@ pub(super) fn conjunct(kind: ConjunctKind, slot: u16, params: usize) -> Conjunct
 }
 
 /// The bit of a value slot; none for parameters, which are always there.
-pub(super) fn value_bit(slot: u16, params: usize) -> u64 {
-    (slot as usize).checked_sub(params).map_or(0, |place| 1 << place)
+pub(crate) fn value_bit(slot: u16, params: usize) -> u64 {
+    (slot as usize).checked_sub(params).and_then(|place| 1_u64.checked_shl(place as u32)).unwrap_or(0)
 }
 
 pub(super) fn program_facts(program: &Program) -> u64 {

@@ -155,7 +155,7 @@ impl Generator {
             3 if self.random.chance(30) => lines.push("decisions: {combine: unique}".to_owned()),
             _ => {}
         }
-        lines.push("limits: {max_firings: 60}".to_owned());
+        lines.push("limits: {max_firings: 60, max_facts: 60}".to_owned());
         lines.push("facts:".to_owned());
         let facts = self.templates.len() - self.tables;
         for template in &self.templates[..facts] {
@@ -429,8 +429,7 @@ impl Generator {
             if shared.is_none() || self.random.chance(30) {
                 let condition =
                     if self.random.chance(40) { self.matching(&mut inner) } else { self.other_condition(&mut inner) };
-                // What errs in one branch while another holds is left open.
-                conditions.push(bracketed(&condition).replace("6 / ", "6 * "));
+                conditions.push(bracketed(&condition));
             }
             match &shared {
                 Some(Var::Fact { name, template, .. }) => {

@@ -247,10 +247,21 @@ impl<'a> Interpreter<'a> {
         (0..self.facts.len()).for_each(|template| self.see(template));
         let levels = levels(self.file);
         for level in 0..=levels.iter().copied().max().unwrap_or(0) {
-            while self.derive_once(&levels, level)? {}
+            self.check_facts()?;
+            while self.derive_once(&levels, level)? {
+                self.check_facts()?;
+            }
+            if self.is_erring(&levels, level) {
+                return Err(End::Error);
+            }
         }
         let is_double = |facts: &Vec<Rc<Known>>| facts.windows(2).any(|pair| pair[0].key == pair[1].key);
         if self.facts.iter().any(is_double) { Err(End::Error) } else { Ok(()) }
+    }
+
+    fn check_facts(&self) -> Halted<()> {
+        let facts = self.facts.iter().map(|facts| facts.len() as u64).sum::<u64>();
+        if facts > self.file.limits.facts_max { Err(End::Limit) } else { Ok(()) }
     }
 
     /// One round of the rules whose heads are of a level; whether there was anything new.
@@ -263,7 +274,7 @@ impl<'a> Interpreter<'a> {
             }
             for found in self.matcher().matches(rule, &self.shapes[place]).into_values() {
                 if found.is_erring {
-                    return Err(End::Error);
+                    continue;
                 }
                 let facts = Effects::of(self, rule, &found.env)?.derived;
                 made.extend(facts.into_iter().filter(|(template, _)| is_of_level(*template)));
@@ -275,6 +286,14 @@ impl<'a> Interpreter<'a> {
             self.see(template);
         }
         Ok(is_new)
+    }
+
+    /// Whether some match of a rule whose heads are of a level holds by nothing but errors, all facts being there.
+    fn is_erring(&self, levels: &[usize], level: usize) -> bool {
+        let rules = self.file.rules.iter().enumerate().filter(|(_, rule)| rule.is_derive());
+        rules.filter(|(_, rule)| heads(rule, self.schema()).any(|template| levels[template] == level)).any(
+            |(place, rule)| self.matcher().matches(rule, &self.shapes[place]).values().any(|found| found.is_erring),
+        )
     }
 
     /// Puts the facts of a template together.

@@ -22,7 +22,7 @@ use comparison::{Compared, compare};
 use program::Program;
 
 /// Without the variable.
-const PROGRAMS: u64 = 10_000;
+const PROGRAMS: u64 = 50_000;
 /// Of the programs, at most so many percent may end early: there only the kind of the end is compared.
 const EARLY_PERCENT_MAX: u64 = 20;
 /// So many differences are looked for and shown.
@@ -86,7 +86,10 @@ impl Tally {
 
 /// A panic of the engine is a difference like any other.
 fn judge(program: &Program) -> Compared {
-    catch_unwind(AssertUnwindSafe(|| compare(program))).unwrap_or_else(|_| Compared::Different("a panic".to_owned()))
+    catch_unwind(AssertUnwindSafe(|| compare(program))).unwrap_or_else(|panic| match panic.downcast_ref::<String>() {
+        Some(message) if message.starts_with(matching::BEYOND_REFERENCE) => Compared::Early,
+        _ => Compared::Different("a panic".to_owned()),
+    })
 }
 
 /// Takes pieces out as long as there is a difference.

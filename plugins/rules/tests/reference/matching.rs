@@ -269,14 +269,17 @@ pub(crate) struct Matcher<'a> {
 }
 
 impl Matcher<'_> {
-    /// All activations of a rule; of matches that look the same, the first.
+    /// All activations of a rule; of matches that look the same, the first that does not err, or the first.
     pub(crate) fn matches(&self, rule: &Rule, shape: &Shape) -> BTreeMap<Activation, Match> {
         let mut found = BTreeMap::new();
         let conditions: Vec<&Condition> = rule.when.iter().collect();
         self.walk(&conditions, &mut Env::default(), false, &mut |env, is_erring| {
             let (stamps, canonical) = shape.order(env);
             let made = Match { env: env.clone(), is_erring, stamps, canonical };
-            found.entry(shape.activation(env)).or_insert(made);
+            let known = found.entry(shape.activation(env)).or_insert_with(|| made.clone());
+            if known.is_erring && !made.is_erring {
+                *known = made;
+            }
         });
         found
     }
@@ -468,15 +471,23 @@ fn folded(kind: FoldKind, values: Vec<Value>) -> Option<Value> {
     }
 }
 
-/// Exact, rounded once: all doubles of random programs are small multiples of 2^-70.
+/// In the message of a panic: the reference cannot say what is right.
+pub(crate) const BEYOND_REFERENCE: &str = "beyond the reference";
+
+/// Exact, rounded once: as multiples of the last place of the one that is least.
 fn sum_of_doubles(values: &[Value]) -> f64 {
-    let unit = 2_f64.powi(-70);
+    let double = |value: &Value| if let Value::Double(value) = value { *value } else { 0.0 };
+    let place = |value: f64| (value.to_bits() >> 52 & 0x7ff).max(1) as i32 - 1075;
+    let others = values.iter().map(double).filter(|&value| value != 0.0);
+    let unit = 2_f64.powi(others.map(place).min().unwrap_or(0));
     let exact: i128 = values
         .iter()
         .map(|value| {
-            let Value::Double(value) = value else { return 0 };
-            let scaled = value / unit;
-            assert!(scaled.fract() == 0.0 && scaled.abs() < 1e36, "{value} is no small multiple of the unit");
+            let scaled = double(value) / unit;
+            assert!(
+                scaled.fract() == 0.0 && scaled.abs() < 1e37,
+                "{BEYOND_REFERENCE}: {value:?} as a multiple of {unit}"
+            );
             scaled as i128
         })
         .sum();
