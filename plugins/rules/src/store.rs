@@ -188,17 +188,25 @@ impl Table {
         hash_word(hash, last & !SIDE_BY_SIDE).wrapping_add((last & SIDE_BY_SIDE) << 32)
     }
 
-    /// The living row with the key of `cells` for which `is_wanted` holds.
-    pub fn find_by_key(&self, cells: &[u64], is_wanted: impl Fn(&[u64]) -> bool) -> Option<u32> {
-        self.find_row(cells, |row| is_wanted(self.row(row)))
-    }
-
     /// The living row of the key of `cells` that was stated; all are, where rules do not both derive and state facts.
     pub fn stated_with_key(&self, cells: &[u64]) -> Option<u32> {
         self.find_row(cells, |row| self.stamps.as_ref().is_none_or(|stamps| stamps[row as usize] != 0))
     }
 
-    fn find_row(&self, cells: &[u64], is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
+    /// The living rows with the key of `cells` and other cells.
+    pub fn others_of_key(&self, cells: &[u64]) -> Vec<u32> {
+        let mut others = Vec::new();
+        self.find_row(cells, |row| {
+            if self.row(row) != cells {
+                others.push(row);
+            }
+            false
+        });
+        others
+    }
+
+    /// The living row with the key of `cells` for which `is_wanted` holds.
+    fn find_row(&self, cells: &[u64], is_wanted: impl FnMut(u32) -> bool) -> Option<u32> {
         self.find_hashed(self.key_hash(cells), cells, is_wanted)
     }
 
@@ -209,7 +217,7 @@ impl Table {
     }
 
     #[inline]
-    fn find_hashed(&self, hash: u64, cells: &[u64], is_wanted: impl Fn(u32) -> bool) -> Option<u32> {
+    fn find_hashed(&self, hash: u64, cells: &[u64], mut is_wanted: impl FnMut(u32) -> bool) -> Option<u32> {
         let (mut before, mut row) = (NONE, self.key_index.first(hash));
         let is_whole = self.is_whole();
         while row != NONE {
@@ -229,12 +237,12 @@ impl Table {
 
     /// The living row with the key of `cells`.
     pub fn with_key(&self, cells: &[u64]) -> Option<u32> {
-        self.find_by_key(cells, |_| true)
+        self.find_row(cells, |_| true)
     }
 
     /// The living row that is equal to `cells` in every field.
     pub fn equal_to(&self, cells: &[u64]) -> Option<u32> {
-        self.find_by_key(cells, |present| present == cells)
+        self.find_row(cells, |row| self.row(row) == cells)
     }
 
     /// Makes room for so many rows more.

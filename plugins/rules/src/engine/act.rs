@@ -151,11 +151,7 @@ impl Engine {
         self.stamp(template, row);
         batch.changes.push((template, row, true));
         if self.rules.derived[template as usize] {
-            let table = &self.tables[template as usize];
-            if let Some(other) = table.find_by_key(cells, |known| known != cells) {
-                let conflict = super::Conflict { template, rows: (other, row), rule: self.current };
-                self.supports.conflicts.push(conflict);
-            }
+            self.note_conflicts(template, row, self.current);
             self.head_changed(template);
         }
     }

@@ -1,8 +1,8 @@
 //! Derive rules: each stratum brought to its fixpoint, set at a time, and kept there when facts change.
 //!
-//! A stratum that the agenda may change and that is not recursive keeps its matches as entries and counts what supports
+//! A stratum that the agenda may change and that is not recursive keeps its matches (`keep.rs`) and counts what supports
 //! each fact. Any other is evaluated semi-naively: only matches with a new fact are looked for; after a removal it is
-//! evaluated anew beside what is there, and the difference is what changed.
+//! evaluated anew beside what is there (`rebuild.rs`), and the difference is what changed.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::agenda::Matched;
 use super::search::Bindings;
 use super::{Engine, Halt, LimitKind, RunError};
-use crate::model::{Action, Listener, ListenerKind, Rule, RuleSet, Stratum};
+use crate::model::{Action, Listener, ListenerKind, Rule, RuleSet};
 use crate::plan::Pin;
 use crate::store::NONE;
 
@@ -25,19 +25,19 @@ pub struct Conflict {
 #[derive(Debug, Default)]
 pub(super) struct StratumState {
     pub(super) is_touched: bool,
-    needs_rebuild: bool,
+    pub(super) needs_rebuild: bool,
     /// Rows of each template that were taken into account.
-    seen: Vec<u32>,
+    pub(super) seen: Vec<u32>,
     /// For each rule of the stratum, its matches.
-    counts: Vec<u64>,
+    pub(super) counts: Vec<u64>,
     /// Activations of rules whose matches can be found more than once.
-    found: HashSet<Vec<u32>>,
+    pub(super) found: HashSet<Vec<u32>>,
     /// Activations that may hold by nothing but matches that err: the rule, then the activation.
-    erring: Vec<Vec<u32>>,
-    suspects: Vec<u32>,
+    pub(super) erring: Vec<Vec<u32>>,
+    pub(super) suspects: Vec<u32>,
     /// Facts whose support changed, of strata that count it.
-    touched: Vec<(u16, u32)>,
-    born: Vec<(u16, u32, u32)>,
+    pub(super) touched: Vec<(u16, u32)>,
+    pub(super) born: Vec<(u16, u32, u32)>,
 }
 
 impl StratumState {
@@ -67,7 +67,7 @@ const ACTIVATION_BYTES: usize = 64;
 pub(super) struct Supports {
     counts: Vec<Vec<u32>>,
     /// Facts that entries derived: template, row, next of the entry.
-    links: Vec<(u16, u32, u32)>,
+    pub(super) links: Vec<(u16, u32, u32)>,
     pub(super) conflicts: Vec<Conflict>,
 }
 
@@ -79,7 +79,7 @@ impl Supports {
         self.conflicts.clear();
     }
 
-    fn of(&mut self, template: u16, row: u32) -> &mut u32 {
+    pub(super) fn of(&mut self, template: u16, row: u32) -> &mut u32 {
         let counts = &mut self.counts[template as usize];
         if counts.len() <= row as usize {
             counts.resize(row as usize + 1, 0);
@@ -200,7 +200,7 @@ impl Engine {
         }
     }
 
-    fn lengths(&self) -> Vec<u32> {
+    pub(super) fn lengths(&self) -> Vec<u32> {
         self.tables.iter().map(crate::store::Table::len).collect()
     }
 
@@ -257,106 +257,22 @@ impl Engine {
         Ok(())
     }
 
-    /// Evaluates a stratum anew in other tables and takes over the difference.
-    fn rebuild(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
-        let stratum = &rules.strata[place];
-        self.strata[place].counts.fill(0);
-        self.strata[place].found.clear();
-        let facts = self.facts;
-        // What is there now does not count while it is put together again.
-        self.facts -= stratum.heads.iter().map(|&head| u64::from(self.tables[head as usize].live)).sum::<u64>();
-        let conflicts = self.supports.conflicts.len();
-        for &head in &stratum.heads {
-            self.swap_in(head);
-        }
-        self.recorder.begin_rebuild();
-        let result = self.rounds(rules, place, vec![0; self.tables.len()], true);
-        if matches!(result, Err(Halt::Error(_))) {
-            // The error names rows of the tables as they are now.
-            return result;
-        }
-        for &head in &stratum.heads {
-            std::mem::swap(&mut self.tables[head as usize], &mut self.scratch[head as usize]);
-        }
-        self.facts = facts;
-        result?;
-        let mut changes = Vec::new();
-        let mut new = Vec::new();
-        for &head in &stratum.heads {
-            self.take_difference(head, &mut changes, &mut new);
-        }
-        // Those that were met name rows of the other tables.
-        self.supports.conflicts.truncate(conflicts);
-        self.find_conflicts(stratum.rules[0], &new);
-        self.renumber_found(rules, place);
-        self.record_rebuilt(rules, &new);
-        self.strata[place].seen = self.lengths();
-        for (template, row, is_added) in changes {
-            if is_added { self.added(template, row) } else { self.removed(template, row) }
-        }
-        self.strata[place].is_touched = false;
-        self.strata[place].needs_rebuild = false;
-        Ok(())
-    }
-
-    /// Conflicts of facts that are new after an evaluation of the stratum of `rule`: template, row there, row.
-    fn find_conflicts(&mut self, rule: u32, new: &[(u16, u32, u32)]) {
-        for &(template, _, row) in new {
-            let table = &self.tables[template as usize];
-            if let Some(other) = table.find_by_key(table.row(row), |cells| cells != table.row(row)) {
-                self.supports.conflicts.push(Conflict { template, rows: (other, row), rule });
-            }
-        }
-    }
-
-    /// Puts an empty table in the place of a head's; facts that were stated are in it.
-    fn swap_in(&mut self, head: u16) {
-        let place = head as usize;
-        self.scratch[place].clear();
-        std::mem::swap(&mut self.tables[place], &mut self.scratch[place]);
-        let kept: Vec<(Vec<u64>, u32)> = match &self.scratch[place].stamps {
-            None => Vec::new(),
-            Some(stamps) => self.scratch[place]
-                .living()
-                .filter(|&row| stamps[row as usize] != 0)
-                .map(|row| (self.scratch[place].row(row).to_vec(), stamps[row as usize]))
-                .collect(),
-        };
-        for (cells, stamp) in kept {
-            let row = self.append(head, &cells);
-            if let Some(stamps) = &mut self.tables[place].stamps {
-                stamps[row as usize] = stamp;
-            }
-        }
-    }
-
-    /// Makes a head's table hold what the scratch table holds.
-    fn take_difference(&mut self, head: u16, changes: &mut Vec<(u16, u32, bool)>, built: &mut Vec<(u16, u32, u32)>) {
-        let place = head as usize;
-        let gone: Vec<u32> = self.tables[place]
-            .living()
-            .filter(|&row| self.scratch[place].equal_to(self.tables[place].row(row)).is_none())
-            .collect();
-        let new: Vec<(u32, Vec<u64>)> = self.scratch[place]
-            .living()
-            .map(|row| (row, self.scratch[place].row(row)))
-            .filter(|(_, cells)| self.tables[place].equal_to(cells).is_none())
-            .map(|(row, cells)| (row, cells.to_vec()))
-            .collect();
-        for row in gone {
-            self.kill(head, row);
-            self.recorder.underived((head, row));
-            changes.push((head, row, false));
-        }
-        for (from, cells) in new {
-            let row = self.append(head, &cells);
-            built.push((head, from, row));
-            changes.push((head, row, true));
-        }
+    /// Facts of a new fact's key that are not like it: those that are still there at the fixpoint end the run.
+    pub(super) fn note_conflicts(&mut self, template: u16, row: u32, rule: u32) {
+        let table = &self.tables[template as usize];
+        let others = table.others_of_key(table.row(row));
+        let conflicts = others.into_iter().map(|other| Conflict { template, rows: (other, row), rule });
+        self.supports.conflicts.extend(conflicts);
     }
 
     /// Rounds of a semi-naive evaluation: rows before `low` are old, those behind are new.
-    fn rounds(&mut self, rules: &RuleSet, place: usize, mut low: Vec<u32>, is_first: bool) -> Result<(), Halt> {
+    pub(super) fn rounds(
+        &mut self,
+        rules: &RuleSet,
+        place: usize,
+        mut low: Vec<u32>,
+        is_first: bool,
+    ) -> Result<(), Halt> {
         let stratum = &rules.strata[place];
         let mut high = self.lengths();
         if is_first {
@@ -467,7 +383,7 @@ impl Engine {
 
     /// A match of a derive rule errs: that ends the run, unless another match may give the same activation.
     #[cold]
-    fn erred(&mut self, rules: &RuleSet, rule: u32, body: u16, bindings: &Bindings) -> Result<(), Halt> {
+    pub(super) fn erred(&mut self, rules: &RuleSet, rule: u32, body: u16, bindings: &Bindings) -> Result<(), Halt> {
         if self.kinds[rule as usize].is_loose {
             let mut words = Vec::new();
             self.activation(&rules.rules[rule as usize], bindings, body, &mut words);
@@ -487,82 +403,13 @@ impl Engine {
     }
 
     /// Ends the run if an activation of a stratum holds by nothing but matches that err.
-    fn refuse_erring(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
+    pub(super) fn refuse_erring(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
         for activation in std::mem::take(&mut self.strata[place].erring) {
             if let Matched::Erring(halt) = self.matched(rules, activation[0], &activation[1..])? {
                 return Err(halt);
             }
         }
         Ok(())
-    }
-
-    /// For traces and explanations.
-    #[inline]
-    fn record_derived(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
-        if self.recorder.watches_facts() { self.record_birth(rule, body, fact, bindings) } else { Ok(()) }
-    }
-
-    #[cold]
-    fn record_birth(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
-        if self.recorder.is_full() {
-            let bound = self.bound(rule, body, bindings);
-            self.recorder.derived(rule, fact, bound);
-        }
-        let is_lasting = !self.rules.strata[self.stratum_of[rule as usize] as usize].is_dynamic && self.is_initial;
-        if self.recorder.keeps_firings && !is_lasting {
-            let acted = self.acted(rule, body, bindings)?;
-            self.recorder.born(fact, acted);
-        }
-        Ok(())
-    }
-
-    /// The rows of activations that were found in other tables are what they are here.
-    fn renumber_found(&mut self, rules: &RuleSet, place: usize) {
-        let heads = &rules.strata[place].heads;
-        let mut renumbered = HashSet::with_capacity(self.strata[place].found.len());
-        for mut words in std::mem::take(&mut self.strata[place].found) {
-            let rule = &rules.rules[words.last().map_or(0, |&rule| rule as usize)];
-            let exported = &rule.bodies[0].positions[..rule.exported as usize];
-            for (word, position) in words.iter_mut().zip(exported) {
-                if position.distinct.is_none() && heads.contains(&position.template) {
-                    *word = self.row_of_rebuilt(position.template, *word);
-                }
-            }
-            renumbered.insert(words);
-        }
-        self.strata[place].found = renumbered;
-    }
-
-    /// The row of a fact that was made in another table.
-    fn row_of_rebuilt(&self, template: u16, row: u32) -> u32 {
-        let (table, scratch) = (&self.tables[template as usize], &self.scratch[template as usize]);
-        table.equal_to(scratch.row(row)).unwrap_or(row)
-    }
-
-    /// Facts that were made in other tables have rows now: template, row there, row here.
-    fn record_rebuilt(&mut self, rules: &RuleSet, new: &[(u16, u32, u32)]) {
-        let Some((mut rebuilt, mut reborn)) = self.recorder.end_rebuild() else { return };
-        for &(template, from, row) in new {
-            if let Some((rule, mut bindings)) = rebuilt.remove(&(template, from)) {
-                let heads = &rules.strata[self.stratum_of[rule as usize] as usize].heads;
-                for (_, template, row) in &mut bindings {
-                    if heads.contains(template) {
-                        *row = self.row_of_rebuilt(*template, *row);
-                    }
-                }
-                self.recorder.derived(rule, (template, row), bindings);
-            }
-            if let Some(mut acted) = reborn.remove(&(template, from)) {
-                let heads = &rules.strata[self.stratum_of[acted.rule as usize] as usize].heads;
-                let positions = &rules.rules[acted.rule as usize].bodies[acted.body as usize].positions;
-                for (row, position) in acted.rows.iter_mut().zip(positions) {
-                    if heads.contains(&position.template) {
-                        *row = self.row_of_rebuilt(position.template, *row);
-                    }
-                }
-                self.recorder.born((template, row), acted);
-            }
-        }
     }
 
     /// Whether a derived fact is there already; one of its key that differs is noted.
@@ -596,115 +443,6 @@ impl Engine {
             self.cells = cells;
             result?;
         }
-        Ok(())
-    }
-
-    /// Brings a stratum whose matches are kept up to date.
-    fn keep(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
-        let stratum: &Stratum = &rules.strata[place];
-        while let Some(entry) = self.strata[place].suspects.pop() {
-            self.review(entry)?;
-        }
-        for (at, &rule) in stratum.rules.iter().enumerate() {
-            while let Some((body, pin, row)) = self.rule_states[rule as usize].fresh.pop() {
-                let mut search = self.begin(rule, body, pin, row);
-                while self.advance(&mut search)? {
-                    self.keep_match(rules, place, at, body, &search.bindings)?;
-                }
-                self.spare.push(search);
-            }
-        }
-        self.refuse_erring(rules, place)?;
-        self.close(place)
-    }
-
-    fn keep_match(
-        &mut self,
-        rules: &RuleSet,
-        place: usize,
-        at: usize,
-        body: u16,
-        bindings: &Bindings,
-    ) -> Result<(), Halt> {
-        let rule = rules.strata[place].rules[at];
-        if bindings.erring.is_some() {
-            return self.erred(rules, rule, body, bindings);
-        }
-        let mut words = std::mem::take(&mut self.words);
-        self.activation(&rules.rules[rule as usize], bindings, body, &mut words);
-        let is_known = self.memory.find(rule, &words).is_some();
-        self.words = words;
-        if is_known {
-            return Ok(());
-        }
-        let entry = self.remember(rules, rule, body, bindings);
-        self.strata[place].counts[at] += 1;
-        self.stats.derivations += 1;
-        self.each_head(rules, rule, body, bindings, |engine, template, cells| {
-            let row = match engine.tables[template as usize].equal_to(cells) {
-                Some(row) => row,
-                None => {
-                    let row = engine.append(template, cells);
-                    engine.record_derived(rule, body, (template, row), bindings)?;
-                    engine.strata[place].born.push((template, row, rule));
-                    engine.check_facts()?;
-                    row
-                }
-            };
-            *engine.supports.of(template, row) += 1;
-            let next = engine.memory.entries[entry as usize].effect;
-            engine.memory.entries[entry as usize].effect = engine.supports.links.len() as u32;
-            engine.supports.links.push((template, row, next));
-            Ok(())
-        })
-    }
-
-    /// Takes back what an entry of a derive rule derived.
-    pub(super) fn withdraw_derived(&mut self, rule: u32, effect: u32) {
-        let stratum = self.stratum_of[rule as usize] as usize;
-        self.strata[stratum].counts[self.place_in_stratum[rule as usize] as usize] -= 1;
-        let mut link = effect;
-        while link != NONE {
-            let (template, row, next) = self.supports.links[link as usize];
-            *self.supports.of(template, row) -= 1;
-            self.strata[stratum].touched.push((template, row));
-            link = next;
-        }
-    }
-
-    /// Makes the changes of a stratum known, after all of them.
-    fn close(&mut self, place: usize) -> Result<(), Halt> {
-        let touched = std::mem::take(&mut self.strata[place].touched);
-        let mut gone = Vec::new();
-        for (template, row) in touched {
-            let is_stated = self.is_stated(template, row);
-            if !self.supports.is_supported(template, row) && !is_stated && self.tables[template as usize].is_alive(row)
-            {
-                self.kill(template, row);
-                self.recorder.underived((template, row));
-                gone.push((template, row));
-            }
-        }
-        let born = std::mem::take(&mut self.strata[place].born);
-        for &(template, row, rule) in &born {
-            let table = &self.tables[template as usize];
-            let other = table.find_by_key(table.row(row), |cells| cells != table.row(row));
-            if let Some(other) = other {
-                self.supports.conflicts.push(Conflict { template, rows: (other, row), rule });
-            }
-        }
-        if self.is_initial {
-            return Ok(());
-        }
-        for (template, row) in gone {
-            self.removed(template, row);
-        }
-        for (template, row, _) in born {
-            if self.tables[template as usize].is_alive(row) {
-                self.added(template, row);
-            }
-        }
-        self.strata[place].is_touched = false;
         Ok(())
     }
 

@@ -3,6 +3,8 @@
 use std::collections::{HashMap, VecDeque};
 
 use super::acted::Acted;
+use super::search::Bindings;
+use super::{Engine, Halt};
 use crate::file::TraceLevel;
 
 /// One event of a trace.
@@ -213,7 +215,7 @@ impl Recorder {
     }
 }
 
-impl super::Engine {
+impl Engine {
     /// Firings in order, where they are kept: the rule, and template and row of each fact that it matched, by position.
     pub fn firings(&self) -> impl Iterator<Item = (u32, Vec<(u16, u32)>)> + '_ {
         self.recorder.firings.iter().map(|fired| {
@@ -222,5 +224,31 @@ impl super::Engine {
             let rows = positions.iter().map(|position| (position.template, fired.rows[position.slot as usize]));
             (fired.rule, rows.collect())
         })
+    }
+
+    /// For traces and explanations.
+    #[inline]
+    pub(super) fn record_derived(
+        &mut self,
+        rule: u32,
+        body: u16,
+        fact: (u16, u32),
+        bindings: &Bindings,
+    ) -> Result<(), Halt> {
+        if self.recorder.watches_facts() { self.record_birth(rule, body, fact, bindings) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn record_birth(&mut self, rule: u32, body: u16, fact: (u16, u32), bindings: &Bindings) -> Result<(), Halt> {
+        if self.recorder.is_full() {
+            let bound = self.bound(rule, body, bindings);
+            self.recorder.derived(rule, fact, bound);
+        }
+        let is_lasting = !self.rules.strata[self.stratum_of[rule as usize] as usize].is_dynamic && self.is_initial;
+        if self.recorder.keeps_firings && !is_lasting {
+            let acted = self.acted(rule, body, bindings)?;
+            self.recorder.born(fact, acted);
+        }
+        Ok(())
     }
 }
