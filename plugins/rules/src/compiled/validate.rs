@@ -110,27 +110,26 @@ impl Known {
 
 impl<'a> BodyCheck<'a> {
     fn is_sound(&self, rule: &Rule) -> bool {
+        let Some(given) = self.given() else { return false };
+        let identity = |&slot: &u16| value_bit(slot, self.params()) & given != 0;
+        self.binds_soundly()
+            && self.body.conjuncts.iter().all(|test| self.is_conjunct(test, self.needed(test.facts, test.values)))
+            && self.body.steps.iter().all(|step| self.is_step(step))
+            && rule.identity.iter().all(identity)
+            && rule.actions.iter().all(|action| self.is_action(action, self.needed(u64::MAX, given)))
+    }
+
+    /// Positions and patterns bind slots that there are, each its own. What else is checked counts on it.
+    fn binds_soundly(&self) -> bool {
         let body = self.body;
         let counts = [body.positions.len(), body.conjuncts.len(), body.steps.len()];
+        let mut patterns = body.steps.iter().filter_map(|step| step.kind.pattern());
         let mut bound = 0_u64;
-        let Some(given) = self.given() else { return false };
-        let matched = Known { facts: self.matched(), values: given };
         body.slots.len() <= SLOTS_MAX
             && counts.into_iter().all(|count| count < usize::from(u16::MAX))
             && body.slots.iter().all(|&template| self.template(template).is_some())
             && body.positions.iter().all(|position| self.is_position(position, &mut bound))
-            && body
-                .steps
-                .iter()
-                .filter_map(|step| step.kind.pattern())
-                .all(|pattern| self.is_pattern(pattern, &mut bound))
-            && body
-                .conjuncts
-                .iter()
-                .all(|conjunct| self.is_conjunct(conjunct, self.needed(conjunct.facts, conjunct.values)))
-            && body.steps.iter().all(|step| self.is_step(step))
-            && rule.identity.iter().all(|&slot| value_bit(slot, self.params()) & given != 0)
-            && rule.actions.iter().all(|action| self.is_action(action, matched))
+            && patterns.all(|pattern| self.is_pattern(pattern, &mut bound))
     }
 
     fn params(&self) -> usize {

@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::rc::Rc;
 
-use super::search::{Bindings, Search};
+use super::search::{Bindings, Erring, Search};
 use super::{Engine, Halt, LimitKind, RunError, rule_key, step_key};
 use crate::model::{Position, Rule, RuleSet};
 use crate::order::Order;
@@ -294,13 +294,19 @@ impl Engine {
         let head = &self.rule_states[rule as usize].heads[0];
         let body = head.search.body;
         self.activation(&rules.rules[rule as usize], &head.search.bindings, body, &mut words);
-        let holds = self.holds(rules, rule, &words);
+        let holding = self.holds(rules, rule, &words);
         self.words = words;
-        if holds.as_ref().is_ok_and(|&holds| holds) {
-            let state = &mut self.rule_states[rule as usize];
-            state.heads[0].version = state.version;
+        let state = &mut self.rule_states[rule as usize];
+        let head = &mut state.heads[0];
+        match holding? {
+            Holding::No => return Ok(false),
+            // Of a loose rule, another match than that of the head may be the one that does not err.
+            Holding::Yes if self.kinds[rule as usize].is_loose => {}
+            Holding::Yes => head.search.bindings.erring = None,
+            Holding::Erring(erring) => head.search.bindings.erring = Some(erring),
         }
-        holds
+        head.version = state.version;
+        Ok(true)
     }
 
     fn is_before(&self, rules: &RuleSet, left: &Head, right: &Head) -> bool {
@@ -429,7 +435,7 @@ impl Engine {
                     return self.fire_match(rules, rule, body, &bindings, phase);
                 }
             }
-            return Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
+            return Err(self.condition_error(rules, rule, body, bindings, erring));
         }
         let entry = self.remember(rules, rule, body, bindings);
         self.record_firing(rule, phase, body, bindings)?;
@@ -459,8 +465,7 @@ impl Engine {
         rule: u32,
         body: u16,
         bindings: &Bindings,
-        when: u16,
-        error: crate::cel::EvalError,
+        Erring { when, error }: &Erring,
     ) -> Halt {
         Halt::Error(Box::new(RunError {
             code: "evaluation",
@@ -543,12 +548,16 @@ impl Engine {
             Followed::Moved => true,
             Followed::Same => false,
         };
-        if !self.holds(&rules, rule, &words)? {
-            self.forget(entry);
-        } else if is_moved {
-            self.move_entry(&rules, entry, &words)?;
+        match self.holds(&rules, rule, &words)? {
+            Holding::No => {
+                self.forget(entry);
+                return Ok(());
+            }
+            // Something that is new may hold without an error: at the end of the stratum it is looked at again.
+            Holding::Erring(_) if rules.rules[rule as usize].is_derive => self.put_aside(rule, &words),
+            Holding::Yes | Holding::Erring(_) => {}
         }
-        Ok(())
+        if is_moved { self.move_entry(&rules, entry, &words) } else { Ok(()) }
     }
 
     /// Replaces rows that died by the versions of their facts that live, where the rule reads no difference.
@@ -623,37 +632,37 @@ impl Engine {
     }
 
     /// Whether a match of a rule, all of whose rows live, holds now.
-    pub(super) fn holds(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<bool, Halt> {
+    fn holds(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<Holding, Halt> {
         let description = &rules.rules[rule as usize];
         if self.kinds[rule as usize].is_loose {
-            let matched = self.matched(rules, rule, words)?;
-            if description.is_derive && matches!(matched, Matched::Erring(_)) {
-                // Something that is new may hold without an error: at the end of the stratum it is looked at again.
-                self.put_aside(rule, words);
-            }
-            return Ok(!matches!(matched, Matched::No));
+            return Ok(match self.matched(rules, rule, words)? {
+                Matched::No => Holding::No,
+                Matched::Yes(..) => Holding::Yes,
+                Matched::Erring(_, mut bindings) => bindings.erring.take().map_or(Holding::Yes, Holding::Erring),
+            });
         }
         if description.bodies[0].steps.is_empty() {
-            return Ok(true);
+            return Ok(Holding::Yes);
         }
         let mut bindings = self.bound_to(description, 0, words);
         let steps = self.step_order(rules, rule, 0);
         let id = self.body_id(rule, 0);
         self.ensure_step_indexes(description, 0, id);
         if !self.with_maker(rule, 0, |maker| maker.steps(&steps, &mut bindings, 0))? {
-            return Ok(false);
-        }
-        if description.is_derive && bindings.erring.is_some() {
-            self.put_aside(rule, words);
+            return Ok(Holding::No);
         }
         let mut now = Vec::with_capacity(words.len());
         self.activation(description, &bindings, 0, &mut now);
-        Ok(now == words)
+        Ok(match bindings.erring {
+            _ if now != words => Holding::No,
+            None => Holding::Yes,
+            Some(erring) => Holding::Erring(erring),
+        })
     }
 
     /// How an activation of a rule that leaves something open holds: some match of some body has to look the same.
     pub(super) fn matched(&mut self, rules: &RuleSet, rule: u32, words: &[u32]) -> Result<Matched, Halt> {
-        let mut matched = Matched::No;
+        let mut erring = None;
         let mut now = Vec::with_capacity(words.len());
         for body in 0..rules.rules[rule as usize].bodies.len() as u16 {
             let mut search = self.begin(rule, body, Pin::Entry, None);
@@ -663,22 +672,18 @@ impl Engine {
                 if now != words {
                     continue;
                 }
-                let Some(erring) = &search.bindings.erring else {
-                    matched = Matched::Yes(body, Box::new(search.bindings.clone()));
-                    break;
-                };
-                if matches!(matched, Matched::No) {
-                    let bindings = &search.bindings;
-                    matched =
-                        Matched::Erring(self.condition_error(rules, rule, body, bindings, erring.when, erring.error));
+                if search.bindings.erring.is_none() {
+                    let bindings = Box::new(search.bindings.clone());
+                    self.spare.push(search);
+                    return Ok(Matched::Yes(body, bindings));
+                }
+                if erring.is_none() {
+                    erring = Some((body, Box::new(search.bindings.clone())));
                 }
             }
             self.spare.push(search);
-            if matches!(matched, Matched::Yes(..)) {
-                break;
-            }
         }
-        Ok(matched)
+        Ok(erring.map_or(Matched::No, |(body, bindings)| Matched::Erring(body, bindings)))
     }
 
     pub(super) fn firings_of(&self, rule: u32) -> u64 {
@@ -708,9 +713,17 @@ pub(super) enum Flow {
 /// How an activation holds that several matches may give.
 pub(super) enum Matched {
     No,
-    /// Every one of its matches errs.
-    Erring(Halt),
+    /// Every one of its matches errs; the first one, with its body.
+    Erring(u16, Box<Bindings>),
     Yes(u16, Box<Bindings>),
+}
+
+/// Whether a match holds.
+enum Holding {
+    No,
+    Yes,
+    /// As far as that can be said.
+    Erring(Box<Erring>),
 }
 
 enum Followed {

@@ -391,7 +391,7 @@ impl Engine {
             return Ok(());
         }
         match &bindings.erring {
-            Some(erring) => Err(self.condition_error(rules, rule, body, bindings, erring.when, erring.error)),
+            Some(erring) => Err(self.condition_error(rules, rule, body, bindings, erring)),
             None => Ok(()),
         }
     }
@@ -405,8 +405,11 @@ impl Engine {
     /// Ends the run if an activation of a stratum holds by nothing but matches that err.
     pub(super) fn refuse_erring(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
         for activation in std::mem::take(&mut self.strata[place].erring) {
-            if let Matched::Erring(halt) = self.matched(rules, activation[0], &activation[1..])? {
-                return Err(halt);
+            let rule = activation[0];
+            if let Matched::Erring(body, bindings) = self.matched(rules, rule, &activation[1..])?
+                && let Some(erring) = &bindings.erring
+            {
+                return Err(self.condition_error(rules, rule, body, &bindings, erring));
             }
         }
         Ok(())
