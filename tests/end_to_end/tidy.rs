@@ -11,7 +11,6 @@ const LINES_MAX: usize = 500;
 const LONG_FILES: &[(&str, &str)] = &[
     ("host/src/tensor.rs", "datatype, shape and tensor: the one place that checks bytes against shape and width"),
     ("plugins/rules/src/engine.rs", "the state of a run and the way from a changed fact to those who wait for it"),
-    ("plugins/rules/src/engine/agenda.rs", "what fires next and what has ceased to hold: one state, read together"),
     ("plugins/rules/src/engine/search.rs", "the walk over levels and all that it does at one"),
     ("plugins/rules/src/model/expressions.rs", "one compiler of all expressions of a rule"),
     ("plugins/rules/tests/reference/generator.rs", "every part of a random program beside the others that it names"),

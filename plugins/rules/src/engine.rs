@@ -33,6 +33,7 @@ mod rebuild;
 mod run;
 mod search;
 mod trace;
+mod truth;
 
 pub(crate) use acted::Acted;
 pub use decide::{Decided, Decision};

@@ -4,12 +4,12 @@ use std::ops::Range;
 
 use super::agenda::Flow;
 use super::decide::Emitted;
-use super::search::{Bindings, Bound, World};
+use super::search::{Bindings, Bound, Erring, World};
 use super::{Engine, Halt, RunError};
 use crate::cel::{EvalError, Program};
 use crate::model::{Action, CellSource, RuleSet, heap_cell};
 use crate::schema::FieldType;
-use crate::store::encode;
+use crate::store::{NONE, encode};
 use crate::value::Value;
 
 /// What an action does, evaluated. Ranges are places in `Effects`.
@@ -298,6 +298,31 @@ impl Engine {
                 (false, Some(_)) => {}
             }
         }
+    }
+
+    pub(super) fn condition_error(
+        &self,
+        rules: &RuleSet,
+        rule: u32,
+        body: u16,
+        bindings: &Bindings,
+        Erring { when, error }: &Erring,
+    ) -> Halt {
+        Halt::Error(Box::new(RunError {
+            code: "evaluation",
+            rule: Some(rule),
+            bindings: self.named(rules, rule, body, bindings),
+            message: format!("condition {} of `{}`: {}", when + 1, rules.rules[rule as usize].id, error.message()),
+        }))
+    }
+
+    /// Template and row of each bound fact, by variable.
+    pub(super) fn named(&self, rules: &RuleSet, rule: u32, body: u16, bindings: &Bindings) -> Vec<(String, u16, u32)> {
+        let positions = &rules.rules[rule as usize].bodies[body as usize].positions;
+        let bound = positions
+            .iter()
+            .map(|position| (position.variable.clone(), position.template, bindings.rows[position.slot as usize]));
+        bound.filter(|&(_, _, row)| row != NONE).collect()
     }
 
     fn action_error(

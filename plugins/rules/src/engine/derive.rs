@@ -7,8 +7,8 @@
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::agenda::Matched;
 use super::search::Bindings;
+use super::truth::Matched;
 use super::{Engine, Halt, LimitKind, RunError};
 use crate::model::{Action, Listener, ListenerKind, Rule, RuleSet};
 use crate::plan::Pin;
@@ -390,6 +390,10 @@ impl Engine {
             self.put_aside(rule, &words);
             return Ok(());
         }
+        self.refuse_errors(rules, rule, body, bindings)
+    }
+
+    fn refuse_errors(&self, rules: &RuleSet, rule: u32, body: u16, bindings: &Bindings) -> Result<(), Halt> {
         match &bindings.erring {
             Some(erring) => Err(self.condition_error(rules, rule, body, bindings, erring)),
             None => Ok(()),
@@ -406,10 +410,10 @@ impl Engine {
     pub(super) fn refuse_erring(&mut self, rules: &RuleSet, place: usize) -> Result<(), Halt> {
         for activation in std::mem::take(&mut self.strata[place].erring) {
             let rule = activation[0];
-            if let Matched::Erring(body, bindings) = self.matched(rules, rule, &activation[1..])?
-                && let Some(erring) = &bindings.erring
-            {
-                return Err(self.condition_error(rules, rule, body, &bindings, erring));
+            match self.matched(rules, rule, &activation[1..])? {
+                Matched::No => {}
+                Matched::Yes(search) => self.spare.push(search),
+                Matched::Erring(body, bindings) => self.refuse_errors(rules, rule, body, &bindings)?,
             }
         }
         Ok(())

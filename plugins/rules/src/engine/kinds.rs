@@ -1,6 +1,6 @@
 //! What is asked of a rule again and again: how its activations are told apart, which templates it reads and writes.
 
-use crate::model::{Action, Rule, RuleSet, StepKind};
+use crate::model::{Action, Body, Position, Rule, RuleSet, StepKind};
 use crate::store::NONE;
 
 /// What is asked of a rule most often.
@@ -12,10 +12,9 @@ pub(super) struct RuleKind {
     pub(super) is_plain: bool,
     /// Its activations are told apart and put in order by the rows of its positions alone.
     pub(super) is_by_rows: bool,
-    /// A search does not find its matches in the order in which they fire: facts that are not part of an activation
-    /// give it values, or facts with stamps and without lie in one table.
+    /// See `Rule::is_unordered`.
     pub(super) is_unordered: bool,
-    /// Facts that it matches may get a stamp, or lose it.
+    /// See `Rule::is_mixed`.
     pub(super) is_mixed: bool,
 }
 
@@ -23,14 +22,10 @@ impl RuleKind {
     pub(super) fn of(rule: &Rule, rules: &RuleSet) -> Self {
         let is_loose = rule.is_loose();
         let exported = &rule.bodies[0].positions[..rule.exported as usize];
-        let is_mixed =
-            exported.iter().any(|position| position.distinct.is_none() && rules.is_mixed(position.template as usize));
         Self {
             is_loose,
-            is_unordered: is_mixed
-                || !rule.identity.is_empty()
-                    && rule.bodies.iter().any(|body| body.positions.len() > rule.exported as usize),
-            is_mixed,
+            is_unordered: rule.is_unordered(rules),
+            is_mixed: rule.is_mixed(rules),
             is_plain: !rule.is_derive && !is_loose,
             is_by_rows: !is_loose
                 && rule.identity.is_empty()
@@ -74,6 +69,20 @@ pub(super) fn places_in_strata(rules: &RuleSet) -> (Vec<u32>, Vec<u32>) {
 }
 
 impl Rule {
+    /// Facts that it matches may get a stamp, or lose it: facts with stamps and without lie in one table.
+    fn is_mixed(&self, rules: &RuleSet) -> bool {
+        let exported = &self.bodies[0].positions[..self.exported as usize];
+        let is_mixed = |position: &Position| position.distinct.is_none() && rules.is_mixed(position.template as usize);
+        exported.iter().any(is_mixed)
+    }
+
+    /// A search does not find its matches in the order in which they fire, and is made to its end: the facts that it
+    /// matches are mixed, or facts that are not part of an activation give it values.
+    pub(crate) fn is_unordered(&self, rules: &RuleSet) -> bool {
+        let gives_values = |body: &Body| body.positions.len() > self.exported as usize;
+        self.is_mixed(rules) || !self.identity.is_empty() && self.bodies.iter().any(gives_values)
+    }
+
     /// Its activations do not name all that they depend on: several bodies, `distinct`, facts that only have to exist.
     pub(crate) fn is_loose(&self) -> bool {
         self.bodies.len() > 1

@@ -251,4 +251,23 @@ impl Engine {
         }
         Ok(())
     }
+
+    pub(super) fn record_firing(
+        &mut self,
+        rule: u32,
+        phase: usize,
+        body: u16,
+        bindings: &Bindings,
+    ) -> Result<(), Halt> {
+        self.recorder.fired(rule, phase);
+        if self.recorder.keeps_firings {
+            let acted = self.acted(rule, body, bindings)?;
+            self.recorder.firings.push(acted);
+        }
+        if self.recorder.is_full() {
+            let bound = self.bound(rule, body, bindings);
+            self.recorder.fire(bound);
+        }
+        Ok(())
+    }
 }
