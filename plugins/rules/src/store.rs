@@ -193,14 +193,14 @@ impl Table {
         self.find_row(cells, |row| self.stamps.as_ref().is_none_or(|stamps| stamps[row as usize] != 0))
     }
 
-    /// The living rows with the key of `cells` and other cells.
-    pub fn others_of_key(&self, cells: &[u64]) -> Vec<u32> {
+    /// The living rows with the key of `cells` and other cells, so many at most.
+    pub fn others_of_key(&self, cells: &[u64], max: usize) -> Vec<u32> {
         let mut others = Vec::new();
         self.find_row(cells, |row| {
             if self.row(row) != cells {
                 others.push(row);
             }
-            false
+            others.len() >= max
         });
         others
     }

@@ -151,7 +151,8 @@ impl Engine {
         self.stamp(template, row);
         batch.changes.push((template, row, true));
         if self.rules.derived[template as usize] {
-            self.note_conflicts(template, row, self.current);
+            // Some of them may be on their way out.
+            self.note_conflicts(template, row, self.current, usize::MAX);
             self.head_changed(template);
         }
     }

@@ -258,9 +258,9 @@ impl Engine {
     }
 
     /// Facts of a new fact's key that are not like it: those that are still there at the fixpoint end the run.
-    pub(super) fn note_conflicts(&mut self, template: u16, row: u32, rule: u32) {
+    pub(super) fn note_conflicts(&mut self, template: u16, row: u32, rule: u32, max: usize) {
         let table = &self.tables[template as usize];
-        let others = table.others_of_key(table.row(row));
+        let others = table.others_of_key(table.row(row), max);
         let conflicts = others.into_iter().map(|other| Conflict { template, rows: (other, row), rule });
         self.supports.conflicts.extend(conflicts);
     }

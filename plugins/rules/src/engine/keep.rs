@@ -94,7 +94,7 @@ impl Engine {
         }
         let born = std::mem::take(&mut self.strata[place].born);
         for &(template, row, rule) in &born {
-            self.note_conflicts(template, row, rule);
+            self.note_conflicts(template, row, rule, 1);
         }
         if self.is_initial {
             return Ok(());

@@ -51,7 +51,7 @@ impl Engine {
     /// Conflicts of facts that are new after an evaluation of the stratum of `rule`: template, row there, row.
     fn find_conflicts(&mut self, rule: u32, new: &[(u16, u32, u32)]) {
         for &(template, _, row) in new {
-            self.note_conflicts(template, row, rule);
+            self.note_conflicts(template, row, rule, 1);
         }
     }
 
