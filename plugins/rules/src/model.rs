@@ -15,6 +15,7 @@ mod arrange;
 mod constants;
 mod cycles;
 mod expressions;
+mod kinds;
 mod reads;
 #[expect(clippy::too_many_arguments, reason = "a condition, its place, and what is being put together")]
 mod resolve;

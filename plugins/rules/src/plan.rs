@@ -255,10 +255,10 @@ impl<'a> Planner<'a> {
         let is_sorted = !is_given && (!self.rule.is_derive && !self.is_stamped(place) || position.distinct.is_some());
         let is_of_slot = |test: &u16| self.body.conjuncts[*test as usize].facts >> slot & 1 != 0;
         // What a search has passed is lost where it does not go on after one of its facts died.
-        let goes_on = self.rule.is_derive || !self.rule.is_unordered(self.rules);
+        let goes_on = || self.rule.is_derive || !self.rule.is_unordered(self.rules);
         let is_distinct = is_sorted
-            && goes_on
             && position.distinct.is_some()
+            && goes_on()
             && !late_tests.iter().chain(&self.tests_left).any(is_of_slot);
         let template = position.template;
         Level { position: place, slot, template, access, tests, steps, late_tests, is_sorted, is_distinct }

@@ -110,36 +110,33 @@ impl Known {
 
 impl<'a> BodyCheck<'a> {
     fn is_sound(&self, rule: &Rule) -> bool {
-        let Some(given) = self.given() else { return false };
-        let identity = |&slot: &u16| value_bit(slot, self.params()) & given != 0;
-        self.binds_soundly()
-            && self.body.conjuncts.iter().all(|test| self.is_conjunct(test, self.needed(test.facts, test.values)))
-            && self.body.steps.iter().all(|step| self.is_step(step))
-            && rule.identity.iter().all(identity)
-            && rule.actions.iter().all(|action| self.is_action(action, self.needed(u64::MAX, given)))
+        let (Some(facts), Some(values)) = (self.matched(), self.given()) else { return false };
+        // What a pattern binds is there for its own expressions only.
+        let needed = |of_facts, values| Known { facts: facts & of_facts, values };
+        let mut conjuncts = self.body.conjuncts.iter();
+        conjuncts.all(|test| self.is_conjunct(test, needed(test.facts, test.values)))
+            && self.body.steps.iter().all(|step| self.is_step(step, needed(step.facts, step.values)))
+            && rule.identity.iter().all(|&slot| value_bit(slot, self.params()) & values != 0)
+            && rule.actions.iter().all(|action| self.is_action(action, Known { facts, values }))
     }
 
-    /// Positions and patterns bind slots that there are, each its own. What else is checked counts on it.
-    fn binds_soundly(&self) -> bool {
+    /// What is bound when a match is found, if positions and patterns bind slots that there are, each its own. What else
+    /// is checked counts on it.
+    fn matched(&self) -> Option<u64> {
         let body = self.body;
         let counts = [body.positions.len(), body.conjuncts.len(), body.steps.len()];
         let mut patterns = body.steps.iter().filter_map(|step| step.kind.pattern());
-        let mut bound = 0_u64;
-        body.slots.len() <= SLOTS_MAX
+        let mut matched = 0_u64;
+        let are_positions = body.slots.len() <= SLOTS_MAX
             && counts.into_iter().all(|count| count < usize::from(u16::MAX))
             && body.slots.iter().all(|&template| self.template(template).is_some())
-            && body.positions.iter().all(|position| self.is_position(position, &mut bound))
-            && patterns.all(|pattern| self.is_pattern(pattern, &mut bound))
+            && body.positions.iter().all(|position| self.is_position(position, &mut matched));
+        let mut bound = matched;
+        (are_positions && patterns.all(|pattern| self.is_pattern(pattern, &mut bound))).then_some(matched)
     }
 
     fn params(&self) -> usize {
         self.rules.params.len()
-    }
-
-    /// What is bound when something that needs these is evaluated. What a pattern binds is there for its own
-    /// expressions only.
-    fn needed(&self, facts: u64, values: u64) -> Known {
-        Known { facts: facts & self.matched(), values }
     }
 
     /// Values that the steps give: each by one step, and each step after those that give what it needs.
@@ -234,8 +231,7 @@ impl<'a> BodyCheck<'a> {
         }
     }
 
-    fn is_step(&self, step: &Step) -> bool {
-        let known = self.needed(step.facts, step.values);
+    fn is_step(&self, step: &Step, known: Known) -> bool {
         let is_outer = |pattern: &Pattern| {
             let (outer, inner) = (known.without(pattern.slot), known.with(pattern.slot));
             pattern.keys.iter().all(|(_, operand)| self.is_operand(operand, outer))
@@ -251,11 +247,6 @@ impl<'a> BodyCheck<'a> {
                     folds.iter().all(|fold| self.reads_within(&fold.of, known.with(pattern.slot)))
                 }
             }
-    }
-
-    /// What is bound when a match is found.
-    fn matched(&self) -> u64 {
-        self.body.positions.iter().fold(0, |mask, position| mask | 1 << position.slot)
     }
 
     fn is_action(&self, action: &Action, matched: Known) -> bool {

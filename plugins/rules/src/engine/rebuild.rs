@@ -36,7 +36,9 @@ impl Engine {
         }
         // Those that were met name rows of the other tables.
         self.supports.conflicts.truncate(conflicts);
-        self.find_conflicts(stratum.rules[0], &new);
+        for &(template, _, row) in &new {
+            self.note_conflicts(template, row, stratum.rules[0], 1);
+        }
         self.renumber_found(rules, place);
         self.record_rebuilt(rules, &new);
         self.strata[place].seen = self.lengths();
@@ -46,13 +48,6 @@ impl Engine {
         self.strata[place].is_touched = false;
         self.strata[place].needs_rebuild = false;
         Ok(())
-    }
-
-    /// Conflicts of facts that are new after an evaluation of the stratum of `rule`: template, row there, row.
-    fn find_conflicts(&mut self, rule: u32, new: &[(u16, u32, u32)]) {
-        for &(template, _, row) in new {
-            self.note_conflicts(template, row, rule, 1);
-        }
     }
 
     /// Puts an empty table in the place of a head's; facts that were stated are in it.

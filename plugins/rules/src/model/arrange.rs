@@ -4,7 +4,7 @@
 
 use std::cmp::Reverse;
 
-use super::{Action, Alphas, Bound, Rule, RuleSet, strata};
+use super::{Alphas, Bound, Rule, RuleSet, strata};
 
 impl RuleSet {
     /// Fills in what follows from the rules.
@@ -19,7 +19,7 @@ impl RuleSet {
         self.strata = strata::strata(templates, rules, &written(templates, rules));
         self.derived = vec![false; templates];
         let derive_rules = rules.iter().filter(|rule| rule.is_derive);
-        derive_rules.flat_map(strata::heads).for_each(|head| self.derived[head as usize] = true);
+        derive_rules.flat_map(Rule::heads).for_each(|head| self.derived[head as usize] = true);
         self.agenda = (0..rules.len() as u32).filter(|&rule| !rules[rule as usize].is_derive).collect();
         self.agenda.sort_by_key(|&place| (rules[place as usize].phase, Reverse(rules[place as usize].salience), place));
         let agenda = &self.agenda;
@@ -31,15 +31,6 @@ impl RuleSet {
 /// Templates that agenda rules write.
 fn written(templates: usize, rules: &[Rule]) -> Vec<bool> {
     let mut written = vec![false; templates];
-    for rule in rules {
-        for action in &rule.actions {
-            let template = match action {
-                Action::Assert { template, .. } => *template,
-                Action::Modify { slot, .. } | Action::Retract { slot } => rule.bodies[0].slots[*slot as usize],
-                _ => continue,
-            };
-            written[template as usize] = true;
-        }
-    }
+    rules.iter().flat_map(Rule::written).for_each(|template| written[template as usize] = true);
     written
 }

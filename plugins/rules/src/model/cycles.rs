@@ -15,7 +15,7 @@ pub(super) fn open_recursive_exists(rules: &mut [Rule], components: &[Vec<u16>])
         component.iter().for_each(|&template| _ = component_of.insert(template, place));
     }
     for rule in rules.iter_mut().filter(|rule| rule.is_derive) {
-        let heads: Vec<_> = strata::heads(rule).map(|head| component_of.get(&head).copied()).collect();
+        let heads: Vec<_> = rule.heads().map(|head| component_of.get(&head).copied()).collect();
         for body in &mut rule.bodies {
             let steps = std::mem::take(&mut body.steps);
             for step in steps {

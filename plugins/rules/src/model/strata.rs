@@ -31,17 +31,10 @@ pub(super) struct Edge {
     pub(super) is_closed: bool,
 }
 
-pub(super) fn heads(rule: &Rule) -> impl Iterator<Item = u16> + '_ {
-    rule.actions.iter().filter_map(|action| match action {
-        super::Action::Derive { template, .. } => Some(*template),
-        _ => None,
-    })
-}
-
 pub(super) fn edges(rules: &[Rule]) -> Vec<Edge> {
     let mut edges = Vec::new();
     for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.is_derive) {
-        for to in heads(rule) {
+        for to in rule.heads() {
             let mut add = |from: u16, is_closed: bool| edges.push(Edge { from, to, rule: place as u32, is_closed });
             for body in &rule.bodies {
                 for position in &body.positions {
@@ -62,7 +55,7 @@ pub(super) fn edges(rules: &[Rule]) -> Vec<Edge> {
 pub(super) fn linked(rules: &[Rule]) -> Vec<Edge> {
     let mut edges = edges(rules);
     for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.is_derive) {
-        let all: Vec<u16> = heads(rule).collect();
+        let all: Vec<u16> = rule.heads().collect();
         for pair in all.windows(2).filter(|pair| pair[0] != pair[1]) {
             let rule = place as u32;
             edges.push(Edge { from: pair[0], to: pair[1], rule, is_closed: false });
@@ -163,7 +156,7 @@ pub(super) fn strata(templates: usize, rules: &[Rule], written: &[bool]) -> Vec<
     let places = places(templates, &components);
     let mut rules_of: Vec<Vec<u32>> = vec![Vec::new(); components.len()];
     for (place, rule) in rules.iter().enumerate().filter(|(_, rule)| rule.is_derive) {
-        if let Some(head) = heads(rule).next() {
+        if let Some(head) = rule.heads().next() {
             rules_of[places[head as usize]].push(place as u32);
         }
     }
